@@ -1,0 +1,13 @@
+//! vppd
+pub mod apple;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod entropy;
+pub mod licensing;
+pub mod mdm;
+pub mod model;
+pub mod operations;
+pub mod schedule;
+pub mod store;
+pub mod web;

@@ -1,0 +1,412 @@
+//! What the doors show: the JSON of the control socket and of `--json`, as types. The CLI reads the same types, so that
+//! the two cannot drift apart. Times are RFC 3339 in UTC; identifiers of Apple keep Apple's spelling.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An error as every door answers it: `{"error": {...}}` with a fitting HTTP status.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct ErrorBody {
+    pub error: ErrorView,
+}
+
+/// What went wrong, for programs (`code`), for people (`message`), and what they can do (`advice`, may be empty).
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct ErrorView {
+    pub code: String,
+    pub message: String,
+    #[serde(default)]
+    pub advice: String,
+}
+
+/// `GET /v1/status`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StatusView {
+    pub version: String,
+    pub started_at: Timestamp,
+    pub now: Timestamp,
+    /// Since when, and by whom, nothing is sent to Apple or to devices.
+    pub paused: Option<PauseView>,
+    pub locations: usize,
+    pub devices: usize,
+    pub deployments: usize,
+    /// Things an administrator should know before anything else, in words.
+    pub problems: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PauseView {
+    pub since: Timestamp,
+    pub by: String,
+    pub reason: String,
+}
+
+/// `POST /v1/pause`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct PauseRequest {
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// `POST /v1/tokens`: the text of a `.vpptoken` file.
+#[derive(Serialize, Deserialize)]
+pub struct TokenAddRequest {
+    /// What the administrator calls this location.
+    pub name: String,
+    /// The file's content as it is; never shown again.
+    pub content: String,
+    /// Take the location over from another MDM on purpose.
+    #[serde(default)]
+    pub take_over: bool,
+}
+
+/// Answer to `POST /v1/tokens`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenAddedView {
+    pub token: TokenView,
+    /// The first full sync.
+    pub task: TaskView,
+}
+
+/// One content token and its location. `GET /v1/tokens`, `GET /v1/tokens/{name or uId}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenView {
+    pub name: String,
+    /// Apple's id of the location.
+    pub uid: String,
+    /// Apple's name of the location.
+    pub location_name: String,
+    pub organisation: String,
+    /// Two letters.
+    pub country: String,
+    /// `volumestore` (education) or `enterprisestore` (business).
+    pub platform: String,
+    pub website: String,
+    pub expires_at: Timestamp,
+    pub state: TokenState,
+    /// What the state means and what to do; empty when all is well.
+    pub advice: String,
+    pub owner: OwnerView,
+    pub assets: u64,
+    pub licences_owned: u64,
+    pub licences_assigned: u64,
+    pub added_at: Timestamp,
+    pub last_synced: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenState {
+    Valid,
+    /// Fewer than 60 days left.
+    Expiring,
+    Expired,
+    /// Apple says that the token was revoked (9625).
+    Revoked,
+    /// Apple does not accept the token for another reason.
+    Rejected,
+    /// Another MDM holds the location: nothing is written.
+    Contested,
+    /// Apple could not be asked.
+    Unreachable,
+}
+
+/// Who claims the location at Apple (`mdmInfo`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "holder", rename_all = "kebab-case")]
+pub enum OwnerView {
+    Us,
+    Nobody,
+    Other { id: String, name: String },
+}
+
+/// `POST /v1/sync`: one location by name or uId, or all.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SyncRequest {
+    #[serde(default)]
+    pub location: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskState {
+    Waiting,
+    Running,
+    Done,
+    Failed,
+}
+
+/// `GET /v1/tasks` (newest first), `GET /v1/tasks/{id}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TaskView {
+    pub id: i64,
+    /// `sync`.
+    pub kind: String,
+    /// The location's name.
+    pub subject: String,
+    pub state: TaskState,
+    /// How many of `total` pages are done; `total` is 0 until known.
+    pub done: u64,
+    pub total: u64,
+    /// What is being done now, or what came out in the end.
+    pub detail: String,
+    pub error: Option<ErrorView>,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+}
+
+/// One asset under one location. `GET /v1/apps`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AppView {
+    pub adam_id: String,
+    pub pricing_param: String,
+    /// The location's name.
+    pub location: String,
+    /// `App` or `Book`.
+    pub product_type: String,
+    /// Known once a device has told it.
+    pub bundle_id: Option<String>,
+    pub platforms: Vec<String>,
+    pub device_assignable: bool,
+    pub revocable: bool,
+    pub unlimited: bool,
+    pub owned: u64,
+    /// Assigned at Apple, as far as known.
+    pub assigned: u64,
+    /// Being assigned or taken back right now.
+    pub reserved: u64,
+    /// What a decision may still use: never more than Apple has.
+    pub free: u64,
+    /// Devices that shall have the app.
+    pub wanted: u64,
+    pub installed: u64,
+    pub waiting: u64,
+    pub failed: u64,
+}
+
+/// `GET /v1/apps/{adamId}`: the asset under each location, and where each pair stands.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AppDetailView {
+    pub apps: Vec<AppView>,
+    pub pairs: Vec<PairView>,
+}
+
+/// Where one app stands on one device, and why.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PairView {
+    pub adam_id: String,
+    pub serial: String,
+    pub stage: Stage,
+    /// One sentence for a person: why it is so and what happens next.
+    pub why: String,
+    pub licence: LicenceState,
+    /// The device's last word about the app, in Apple's spelling (`Managed`, `Prompting`, ...); empty when it has said nothing.
+    pub app_status: String,
+    /// Place in the waiting list for a licence, from 1.
+    pub position: Option<u32>,
+    /// When vppd will try or look again.
+    pub next_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LicenceState {
+    None,
+    /// Asked for; Apple has not finished.
+    Requested,
+    Assigned,
+    /// Being taken back; Apple has not finished.
+    Returning,
+}
+
+/// The stages of a pair, in the order in which it goes through them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Cannot be done as things are (not device-assignable, no such asset, no valid token, ...).
+    Blocked,
+    WaitingForLicence,
+    LicenceRequested,
+    /// The install command waits for the device to come.
+    InstallQueued,
+    /// The device has accepted the command and works.
+    Installing,
+    /// The device asks its user.
+    WaitingForPerson,
+    Installed,
+    /// The person declined.
+    Rejected,
+    /// Given up after retries; the reason says which.
+    Failed,
+    /// The remove command waits for the device, or its confirmation is awaited.
+    Removing,
+    LicenceReturning,
+    /// Removed and the licence given back.
+    Removed,
+}
+
+impl Stage {
+    /// The word that JSON and tables use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Stage::Blocked => "blocked",
+            Stage::WaitingForLicence => "waiting-for-licence",
+            Stage::LicenceRequested => "licence-requested",
+            Stage::InstallQueued => "install-queued",
+            Stage::Installing => "installing",
+            Stage::WaitingForPerson => "waiting-for-person",
+            Stage::Installed => "installed",
+            Stage::Rejected => "rejected",
+            Stage::Failed => "failed",
+            Stage::Removing => "removing",
+            Stage::LicenceReturning => "licence-returning",
+            Stage::Removed => "removed",
+        }
+    }
+}
+
+/// `GET /v1/devices`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeviceView {
+    /// Empty while the device has not told it.
+    pub serial: String,
+    pub udid: String,
+    pub state: DeviceState,
+    pub model: String,
+    pub os_version: String,
+    pub supervised: Option<bool>,
+    pub enrolled_at: Option<Timestamp>,
+    pub last_seen: Option<Timestamp>,
+    /// Why the device cannot be woken; empty when it can.
+    pub push_problem: String,
+    pub identity_expires_at: Option<Timestamp>,
+    /// Commands that wait.
+    pub queue: u64,
+    pub apps_wanted: u64,
+    pub apps_installed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceState {
+    /// Authenticate was accepted; the first TokenUpdate has not come.
+    Enrolling,
+    Enrolled,
+    CheckedOut,
+}
+
+/// `GET /v1/devices/{serial or UDID}`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeviceDetailView {
+    pub device: DeviceView,
+    pub pairs: Vec<PairView>,
+    /// The queue and the latest answers, newest first.
+    pub commands: Vec<CommandView>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CommandView {
+    pub uuid: String,
+    pub request_type: String,
+    /// adamId or bundle id it is about; empty otherwise.
+    pub subject: String,
+    /// `queued`, `sent`, `not-now`, `acknowledged`, `error`, `format-error`, `withdrawn`.
+    pub state: String,
+    pub queued_at: Timestamp,
+    pub answered_at: Option<Timestamp>,
+    /// The device's error chain in words.
+    pub error: String,
+}
+
+/// `POST /v1/enrolment-profiles`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct EnrolRequest {
+    /// Only the device with this serial number may use the profile.
+    #[serde(default)]
+    pub serial: Option<String>,
+    /// How many devices may use it; 1 if absent.
+    #[serde(default)]
+    pub count: Option<u32>,
+    /// Until when; `[enrolment] profile-lifetime` if absent.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct EnrolView {
+    /// Suggested file name.
+    pub file_name: String,
+    /// The profile (base64). Holds the SCEP challenge: whoever has it can enrol.
+    pub profile: String,
+    pub signed: bool,
+    pub reference: String,
+    pub serial: Option<String>,
+    pub count: u32,
+    pub expires_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PurposeView {
+    Required,
+    Uninstall,
+}
+
+/// `POST /v1/deployments`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeployRequest {
+    pub adam_id: String,
+    /// `all-devices` or `serial:C02...`.
+    pub to: String,
+    pub purpose: PurposeView,
+}
+
+/// `GET /v1/deployments`, answer to `POST` and `DELETE /v1/deployments/{id}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeploymentView {
+    pub id: i64,
+    pub adam_id: String,
+    pub to: String,
+    pub purpose: PurposeView,
+    pub created_at: Timestamp,
+    pub created_by: String,
+    /// Devices in its scope now.
+    pub devices: u64,
+}
+
+/// `GET /v1/plan`: what would be done now, and why, without doing it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct PlanView {
+    pub paused: bool,
+    /// Requests to Apple, one per rectangle.
+    pub licences: Vec<LicenceActionView>,
+    /// Commands to devices.
+    pub commands: Vec<CommandActionView>,
+    /// Who waits for a licence, in the order in which they will be served.
+    pub waiting: Vec<PairView>,
+    /// What cannot be done, and why.
+    pub blocked: Vec<PairView>,
+    /// Pairs where all is as wanted.
+    pub satisfied: u64,
+    /// Pairs on which Apple or a device is working.
+    pub in_flight: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LicenceActionView {
+    pub location: String,
+    /// `associate` or `disassociate`.
+    pub verb: String,
+    pub adam_ids: Vec<String>,
+    pub serials: Vec<String>,
+    pub why: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CommandActionView {
+    pub serial: String,
+    pub request_type: String,
+    pub adam_id: String,
+    pub why: String,
+}
