@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -186,7 +187,7 @@ where
 {
     let state = State { now: start, next_timer: 0, timers: BTreeMap::new() };
     let simulated = Arc::new(Simulated { state: Mutex::new(state), busy: AtomicUsize::new(0) });
-    let asleep = Arc::new(Asleep::default());
+    let asleep = Arc::new(Asleep::of_this_thread()?);
     let (parked, woken) = (asleep.clone(), asleep.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -205,13 +206,25 @@ where
 }
 
 /// Whether the runtime sleeps, and how often that has changed.
-#[derive(Default)]
 struct Asleep {
     asleep: AtomicBool,
     changes: AtomicU64,
+    /// Where the kernel tells what the runtime's thread does.
+    stat: PathBuf,
 }
 
 impl Asleep {
+    fn of_this_thread() -> std::io::Result<Asleep> {
+        let stat = Path::new("/proc").join(std::fs::read_link("/proc/thread-self")?).join("stat");
+        Ok(Asleep { asleep: AtomicBool::new(false), changes: AtomicU64::new(0), stat })
+    }
+
+    /// Whether the thread sleeps in the kernel: one that was woken and waits for a processor does not.
+    fn in_kernel(&self) -> bool {
+        let stat = std::fs::read_to_string(&self.stat).unwrap_or_default();
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('S'))
+    }
+
     fn set(&self, asleep: bool) {
         self.changes.fetch_add(1, Ordering::SeqCst);
         self.asleep.store(asleep, Ordering::SeqCst);
@@ -226,9 +239,11 @@ fn watch(simulated: &Simulated, asleep: &Asleep, stop: &AtomicBool) {
     while !stop.load(Ordering::SeqCst) {
         let changes = asleep.changes.load(Ordering::SeqCst);
         std::thread::sleep(SETTLED);
-        let quiet = asleep.asleep.load(Ordering::SeqCst)
-            && asleep.changes.load(Ordering::SeqCst) == changes
-            && simulated.busy.load(Ordering::SeqCst) == 0;
+        // In this order: whoever ends its work wakes the runtime first.
+        let quiet = simulated.busy.load(Ordering::SeqCst) == 0
+            && asleep.asleep.load(Ordering::SeqCst)
+            && asleep.in_kernel()
+            && asleep.changes.load(Ordering::SeqCst) == changes;
         if quiet && simulated.jump() {
             // Give the runtime the time to notice before looking again.
             while asleep.changes.load(Ordering::SeqCst) == changes && !stop.load(Ordering::SeqCst) {

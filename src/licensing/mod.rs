@@ -1,1 +1,23 @@
-//! (to come)
+//! The heart: who ought to hold which licence, who does hold it, so what must change?
+//!
+//! Pure: a [`Snapshot`] goes in, a [`Plan`] comes out, and the same snapshot gives the same plan whatever the order of its
+//! parts. No async, no SQL, no HTTP, no clock (the snapshot carries `now`).
+//!
+//! - [`snapshot`]: the facts, with interned ids: 24 bytes for a pair (one app on one device).
+//! - [`desired`]: what the deployments want of a device, by written rules.
+//! - [`step`]: what one pair needs next: a table that can be read.
+//! - [`plan`]: all pairs together: who gets the licences there are, who waits.
+//! - [`rectangles`]: pairs packed into as few requests as Apple's limits allow.
+//! - [`explain`]: the same in words for people.
+
+pub mod desired;
+pub mod explain;
+pub mod plan;
+pub mod rectangles;
+pub mod snapshot;
+pub mod step;
+
+pub use plan::{Plan, plan};
+pub use rectangles::{Limits, Rectangle, rectangles};
+pub use snapshot::{Asset, Device, Licence, Location, Pair, Product, Rule, Snapshot};
+pub use step::{Step, Verb};

@@ -1,0 +1,72 @@
+//! A step in words: why it is so, and what happens next. One sentence for a person, without names that only we use.
+
+use super::step::{Blocked, Step};
+
+/// What the sentence may name.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Names<'a> {
+    /// The location whose licence is meant; empty when none is.
+    pub location: &'a str,
+    /// What is known of the last failure, in words; may be empty.
+    pub reason: &'a str,
+    /// When the next try comes, in words; may be empty.
+    pub next: &'a str,
+}
+
+/// The sentence for a step.
+pub fn explain(step: Step, names: &Names<'_>) -> String {
+    let Names { location, reason, next } = *names;
+    let later = if next.is_empty() { String::new() } else { format!("; next look at {next}") };
+    let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    match step {
+        Step::Nothing => "no deployment speaks of this app for this device".into(),
+        Step::Satisfied => "installed and managed, licence held".into(),
+        Step::Blocked(blocked) => explain_blocked(blocked, location),
+        Step::NeedsLicence => "a licence is needed first".into(),
+        Step::Associate { .. } => format!("wanted, and a licence of {location} is free: Apple is asked to assign it"),
+        Step::WaitForLicence { position } => {
+            format!("no licence is free; place {position} in the waiting list, served by itself when one comes")
+        }
+        Step::AwaitAssignment => format!("Apple is assigning the licence of {location}; the install follows"),
+        Step::Install => "the licence is confirmed by Apple: the device is told to install".into(),
+        Step::AwaitInstallAnswer => format!("the install command waits for the device to come{because}"),
+        Step::Verify => "the device is asked how far it is".into(),
+        Step::AwaitInstall => format!("the device has accepted the install and works on it{because}{later}"),
+        Step::AwaitPerson => format!("the device asks its user{because}{later}"),
+        Step::Rejected => {
+            format!("not installed, and not asked again by itself{because}; the licence stays reserved for this device")
+        }
+        Step::AwaitRetry => {
+            let when = if next.is_empty() { String::new() } else { format!("; next try at {next}") };
+            format!("did not work{because}{when}")
+        }
+        Step::GaveUp => format!("given up after several tries{because}"),
+        Step::WithdrawInstall => "no longer wanted: the install command is taken back before it is sent".into(),
+        Step::WithdrawRemove => "wanted again: the remove command is taken back before it is sent".into(),
+        Step::Remove => "no longer wanted: the device is told to remove the app".into(),
+        Step::AwaitRemoval => {
+            format!("being removed; the licence goes back once the device confirms it{because}{later}")
+        }
+        Step::Disassociate { .. } => format!("not on the device any more: the licence goes back to {location}"),
+        Step::AwaitReturn => format!("Apple is taking the licence back to {location}"),
+        Step::Removed => "removed, and the licence is back".into(),
+    }
+}
+
+fn explain_blocked(blocked: Blocked, location: &str) -> String {
+    match blocked {
+        Blocked::NotOwned => "no location owns this app: buy licences at Apple, or check the Adam ID".into(),
+        Blocked::NotDeviceAssignable => "Apple does not allow this app to be licensed by serial number".into(),
+        Blocked::NoSerial => "the device has not told its serial number, without which it cannot hold a licence".into(),
+        Blocked::NoWritableLocation => {
+            "no location that owns this app can be used now (see `vppd token list`): nothing is assigned".into()
+        }
+        Blocked::NoBundleId => "the app's bundle identifier is not known yet, so the device cannot be told to remove \
+                                it; it becomes known when a device reports the app"
+            .into(),
+        Blocked::LocationNotWritable => {
+            format!("{location} cannot be used now (see `vppd token list`): the licence stays where it is")
+        }
+        Blocked::Irrevocable => "Apple does not allow this licence to be taken back".into(),
+    }
+}
