@@ -7,12 +7,14 @@
 //! - [`desired`]: what the deployments want of a device, by written rules.
 //! - [`step`]: what one pair needs next: a table that can be read.
 //! - [`plan`]: all pairs together: who gets the licences there are, who waits.
+//! - [`progress`]: how the state of one app moves when its device says something.
 //! - [`rectangles`]: pairs packed into as few requests as Apple's limits allow.
 //! - [`explain`]: the same in words for people.
 
 pub mod desired;
 pub mod explain;
 pub mod plan;
+pub mod progress;
 pub mod rectangles;
 pub mod snapshot;
 pub mod step;

@@ -1,1 +1,206 @@
-//! (to come)
+//! The database: SQLite in one file, and the only place with SQL.
+//!
+//! - [`writer`]: one thread owns the only connection that writes. Whatever waits is run in one transaction, a savepoint
+//!   each, and answered after one commit: a thousand devices share one disk flush.
+//! - [`Store::read`]: a small pool of read-only connections; each call sees one consistent state.
+//! - one file per noun, with plain functions that take a connection: the caller decides what belongs to one transaction.
+//!
+//! WAL, `synchronous=FULL`: nothing is acknowledged to a device, to Apple or to a person before it is on disk. Knows the
+//! model and the values of `licensing` that it keeps; nothing of Apple's or MDM's wire, nothing of the doors.
+//!
+//! 2026-11, why SQLite: one small server is meant to carry 100,000 devices, and a file is what an administrator can copy.
+//! SQL is kept here in plain statements so that PostgreSQL could take this place; two appliances that must share one
+//! database would change our mind.
+
+pub mod appliance;
+pub mod assets;
+pub mod assignments;
+pub mod audit;
+pub mod commands;
+pub mod deployments;
+pub mod devices;
+pub mod enrolments;
+pub mod events;
+pub mod locations;
+pub mod pairs;
+mod schema;
+pub mod snapshot;
+pub mod tasks;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::Semaphore;
+
+use crate::clock::Clock;
+pub use writer::{Lane, Write};
+
+/// The database could not do what was asked; nothing of it was kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database {0} cannot be opened: {1}")]
+    Open(PathBuf, String),
+    #[error(
+        "the database {0} is of a newer vppd (schema {1}, this program knows {2}): install that version, or restore a backup made by this one"
+    )]
+    Newer(PathBuf, i64, i64),
+    #[error("the disk is full: nothing was saved; make room on the file system of the state directory")]
+    Full,
+    #[error("the database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("the database rolled back everything that was being saved together: {0}")]
+    RolledBack(String),
+    #[error("the database holds a value that vppd never writes there: {0}")]
+    Damaged(String),
+    #[error("the database is closed: vppd is stopping")]
+    Closed,
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    writer: Arc<writer::Writer>,
+    readers: Arc<Readers>,
+    clock: Clock,
+}
+
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    places: Semaphore,
+}
+
+/// Readers at the same time.
+const READERS: usize = 4;
+
+impl Store {
+    /// Opens or makes the database at `path`, and brings it to this program's schema (after a copy beside it).
+    pub fn open(path: &Path, clock: &Clock) -> Result<Store, StoreError> {
+        let connection = writer::open(path)?;
+        let connection = schema::migrate(path, connection)?;
+        let readers = Readers { path: path.into(), idle: Mutex::new(Vec::new()), places: Semaphore::new(READERS) };
+        let writer = writer::Writer::start(path, connection)?;
+        Ok(Store { writer: Arc::new(writer), readers: Arc::new(readers), clock: clock.clone() })
+    }
+
+    /// Runs `work` in a transaction of its own and answers once it is on disk. An error undoes all that `work` did.
+    /// For what a device or a person waits for.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Write<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.writer.run(Lane::Urgent, &self.clock, work).await
+    }
+
+    /// Like [`Store::write`], after all urgent work. For bulk work, in batches of moderate size.
+    pub async fn write_bulk<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Write<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.writer.run(Lane::Bulk, &self.clock, work).await
+    }
+
+    /// Runs `work` on a read-only connection; everything it reads belongs to one moment.
+    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let _place = self.readers.places.acquire().await.map_err(|_| StoreError::Closed)?;
+        let busy = self.clock.busy();
+        let readers = self.readers.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let connection = readers.take()?;
+            let result = {
+                let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
+                work(&transaction)
+            };
+            readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            result
+        })
+        .await;
+        drop(busy);
+        done.unwrap_or_else(|panic| Err(StoreError::RolledBack(format!("a read failed: {panic}")).into()))
+    }
+}
+
+impl Readers {
+    fn take(&self) -> Result<Connection, StoreError> {
+        if let Some(connection) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(connection);
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.set_prepared_statement_cache_capacity(128);
+        connection.execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -8000; PRAGMA foreign_keys = 1;")?;
+        Ok(connection)
+    }
+}
+
+/// A time as the database keeps it.
+fn micros(time: Timestamp) -> i64 {
+    time.as_microsecond()
+}
+
+/// A time from the database.
+fn time(micros: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_microsecond(micros).map_err(|_| StoreError::Damaged(format!("time {micros}")))
+}
+
+/// A time from the database that may be absent.
+fn maybe_time(micros: Option<i64>) -> Result<Option<Timestamp>, StoreError> {
+    micros.map(time).transpose()
+}
+
+/// A text list from the database.
+fn list(json: &str) -> Result<Vec<String>, StoreError> {
+    serde_json::from_str(json).map_err(|_| StoreError::Damaged("a list that is not JSON".into()))
+}
+
+fn json_list(values: &[String]) -> String {
+    serde_json::Value::from(values.to_vec()).to_string()
+}
+
+/// All rows of a query, each read by `read`.
+fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    mut read: impl FnMut(&rusqlite::Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut found = statement.query(parameters)?;
+    let mut all = Vec::new();
+    while let Some(row) = found.next()? {
+        all.push(read(row)?);
+    }
+    Ok(all)
+}
+
+/// The first row of a query, if there is one.
+fn row<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    read: impl FnOnce(&rusqlite::Row<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut found = statement.query(parameters)?;
+    found.next()?.map(read).transpose()
+}
+
+/// Runs a statement and tells how many rows it changed.
+fn execute(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, StoreError> {
+    Ok(connection.prepare_cached(sql)?.execute(parameters)?)
+}
+
+#[cfg(test)]
+mod tests;

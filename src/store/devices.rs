@@ -1,0 +1,337 @@
+//! Devices: their enrolment, their pinned identity, how to wake them, and what they are.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::{StoreError, execute, maybe_time, micros, row, rows, time};
+use crate::model::DeviceId;
+
+/// A device as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    pub id: DeviceId,
+    /// UDID, or EnrollmentID in User Enrollment.
+    pub udid: String,
+    pub user_enrolment: bool,
+    /// Empty when not told.
+    pub serial: String,
+    pub state: DeviceState,
+    /// SHA-256 of the certificate that the device must use.
+    pub fingerprint: [u8; 32],
+    pub topic: String,
+    pub facts: Facts,
+    pub push: Push,
+    pub authenticated_at: Timestamp,
+    pub enrolled_at: Option<Timestamp>,
+    pub checked_out_at: Option<Timestamp>,
+    pub last_seen: Option<Timestamp>,
+}
+
+/// How far a device's enrolment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceState {
+    /// Authenticate was accepted, the first TokenUpdate has not come.
+    Enrolling,
+    Enrolled,
+    CheckedOut,
+}
+
+const STATES: [(DeviceState, &str); 3] = [
+    (DeviceState::Enrolling, "enrolling"),
+    (DeviceState::Enrolled, "enrolled"),
+    (DeviceState::CheckedOut, "checked-out"),
+];
+
+/// What a device told about itself; empty or `None` where it has not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    pub name: String,
+    pub model: String,
+    pub product_name: String,
+    pub os_version: String,
+    pub build_version: String,
+    pub supervised: Option<bool>,
+}
+
+/// How to wake a device, and how that went.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Push {
+    pub token: Option<Vec<u8>>,
+    pub magic: Option<String>,
+    pub token_updated_at: Option<Timestamp>,
+    /// APNs said that the token is no longer valid.
+    pub dead_since: Option<Timestamp>,
+    /// In words.
+    pub problem: String,
+    pub pushed_at: Option<Timestamp>,
+    /// Pushes since the device was last seen.
+    pub pushes: u32,
+    /// APNs asked to wait until then.
+    pub after: Option<Timestamp>,
+}
+
+const COLUMNS: &str = "id, udid, user_enrolment, serial, state, fingerprint, topic, name, model, product_name, \
+                       os_version, build_version, supervised, push_token, push_magic, token_updated_at, \
+                       push_dead_since, push_problem, pushed_at, pushes, push_after, authenticated_at, enrolled_at, \
+                       checked_out_at, last_seen";
+
+fn read(row: &rusqlite::Row<'_>) -> Result<Device, StoreError> {
+    let word: String = row.get(4)?;
+    let state = STATES.iter().find(|(_, known)| *known == word).map(|(state, _)| *state);
+    Ok(Device {
+        id: DeviceId(row.get(0)?),
+        udid: row.get(1)?,
+        user_enrolment: row.get(2)?,
+        serial: row.get(3)?,
+        state: state.ok_or_else(|| StoreError::Damaged(format!("device state {word}")))?,
+        fingerprint: row.get(5)?,
+        topic: row.get(6)?,
+        facts: Facts {
+            name: row.get(7)?,
+            model: row.get(8)?,
+            product_name: row.get(9)?,
+            os_version: row.get(10)?,
+            build_version: row.get(11)?,
+            supervised: row.get(12)?,
+        },
+        push: Push {
+            token: row.get(13)?,
+            magic: row.get(14)?,
+            token_updated_at: maybe_time(row.get(15)?)?,
+            dead_since: maybe_time(row.get(16)?)?,
+            problem: row.get(17)?,
+            pushed_at: maybe_time(row.get(18)?)?,
+            pushes: row.get(19)?,
+            after: maybe_time(row.get(20)?)?,
+        },
+        authenticated_at: time(row.get(21)?)?,
+        enrolled_at: maybe_time(row.get(22)?)?,
+        checked_out_at: maybe_time(row.get(23)?)?,
+        last_seen: maybe_time(row.get(24)?)?,
+    })
+}
+
+/// All, in the order of their first enrolment.
+pub fn all(connection: &Connection) -> Result<Vec<Device>, StoreError> {
+    rows(connection, &format!("SELECT {COLUMNS} FROM device ORDER BY id"), [], read)
+}
+
+/// The one with this row.
+pub fn by_id(connection: &Connection, id: DeviceId) -> Result<Option<Device>, StoreError> {
+    row(connection, &format!("SELECT {COLUMNS} FROM device WHERE id = ?1"), [id.0], read)
+}
+
+/// The one with this UDID or EnrollmentID.
+pub fn by_udid(connection: &Connection, udid: &str) -> Result<Option<Device>, StoreError> {
+    row(connection, &format!("SELECT {COLUMNS} FROM device WHERE udid = ?1"), [udid], read)
+}
+
+/// The one with this serial number.
+pub fn by_serial(connection: &Connection, serial: &str) -> Result<Option<Device>, StoreError> {
+    row(connection, &format!("SELECT {COLUMNS} FROM device WHERE serial = ?1 AND serial <> ''"), [serial], read)
+}
+
+/// The row of the device with this serial number.
+pub fn id_by_serial(connection: &Connection, serial: &str) -> Result<Option<DeviceId>, StoreError> {
+    let sql = "SELECT id FROM device WHERE serial = ?1 AND serial <> ''";
+    row(connection, sql, [serial], |row| Ok(DeviceId(row.get(0)?)))
+}
+
+/// What an Authenticate message says.
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    pub udid: String,
+    pub user_enrolment: bool,
+    /// Empty when not told.
+    pub serial: String,
+    pub fingerprint: [u8; 32],
+    pub topic: String,
+    pub facts: Facts,
+}
+
+/// A device enrols, for the first time or again: `known` is its row, if it has one. Until its TokenUpdate it cannot be
+/// woken and has no queue.
+pub fn authenticate(
+    connection: &Connection,
+    known: Option<DeviceId>,
+    device: &Authenticated,
+    now: Timestamp,
+) -> Result<DeviceId, StoreError> {
+    let facts = &device.facts;
+    let values = params![
+        device.udid,
+        device.user_enrolment,
+        device.serial,
+        device.fingerprint,
+        device.topic,
+        facts.name,
+        facts.model,
+        facts.product_name,
+        facts.os_version,
+        facts.build_version,
+        facts.supervised,
+        micros(now),
+        known.map(|id| id.0),
+    ];
+    if let Some(known) = known {
+        execute(
+            connection,
+            "UPDATE device SET udid = ?1, user_enrolment = ?2, serial = ?3, state = 'enrolling', fingerprint = ?4,
+                 topic = ?5, name = ?6, model = ?7, product_name = ?8, os_version = ?9, build_version = ?10,
+                 supervised = ?11, authenticated_at = ?12, last_seen = ?12, push_token = NULL, push_magic = NULL,
+                 token_updated_at = NULL, push_dead_since = NULL, push_problem = '', pushed_at = NULL, pushes = 0,
+                 push_after = NULL, enrolled_at = NULL, checked_out_at = NULL WHERE id = ?13",
+            values,
+        )?;
+        return Ok(known);
+    }
+    execute(
+        connection,
+        "INSERT INTO device (udid, user_enrolment, serial, state, fingerprint, topic, name, model, product_name,
+             os_version, build_version, supervised, authenticated_at, last_seen, id)
+         VALUES (?1, ?2, ?3, 'enrolling', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13)",
+        values,
+    )?;
+    Ok(DeviceId(connection.last_insert_rowid()))
+}
+
+/// A TokenUpdate: the device can be woken, and is enrolled from the first one on. True for that first one.
+pub fn token_update(
+    connection: &Connection,
+    id: DeviceId,
+    token: &[u8],
+    magic: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let first = row(
+        connection,
+        "SELECT enrolled_at IS NULL OR state <> 'enrolled' FROM device WHERE id = ?1",
+        [id.0],
+        |row| Ok(row.get(0)?),
+    )?;
+    execute(
+        connection,
+        "UPDATE device SET push_token = ?2, push_magic = ?3, token_updated_at = ?4, push_dead_since = NULL,
+             push_problem = '', pushes = 0, push_after = NULL, pushed_at = NULL, state = 'enrolled', last_seen = ?4,
+             enrolled_at = CASE WHEN state = 'enrolled' THEN coalesce(enrolled_at, ?4) ELSE ?4 END,
+             checked_out_at = NULL WHERE id = ?1",
+        params![id.0, token, magic, micros(now)],
+    )?;
+    Ok(first.unwrap_or(false))
+}
+
+/// The device says good-bye.
+pub fn check_out(connection: &Connection, id: DeviceId, now: Timestamp) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE device SET state = 'checked-out', checked_out_at = ?2, last_seen = ?2, push_token = NULL,
+             push_magic = NULL WHERE id = ?1",
+        params![id.0, micros(now)],
+    )?;
+    Ok(())
+}
+
+/// What a device told about itself; what it left out stays.
+pub fn learn(connection: &Connection, id: DeviceId, facts: &Facts) -> Result<(), StoreError> {
+    let keep = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    execute(
+        connection,
+        "UPDATE device SET name = coalesce(?2, name), model = coalesce(?3, model),
+             product_name = coalesce(?4, product_name), os_version = coalesce(?5, os_version),
+             build_version = coalesce(?6, build_version), supervised = coalesce(?7, supervised) WHERE id = ?1",
+        params![
+            id.0,
+            keep(&facts.name),
+            keep(&facts.model),
+            keep(&facts.product_name),
+            keep(&facts.os_version),
+            keep(&facts.build_version),
+            facts.supervised
+        ],
+    )?;
+    Ok(())
+}
+
+/// A device that had not told its serial number does so now, unless another one has it.
+pub fn learn_serial(connection: &Connection, id: DeviceId, serial: &str) -> Result<(), StoreError> {
+    if id_by_serial(connection, serial)?.is_none() {
+        execute(connection, "UPDATE device SET serial = ?2 WHERE id = ?1 AND serial = ''", params![id.0, serial])?;
+    }
+    Ok(())
+}
+
+/// Devices that were heard of: they need no more pushes for now.
+pub fn seen(connection: &Connection, devices: &[(DeviceId, Timestamp)]) -> Result<(), StoreError> {
+    for (id, at) in devices {
+        execute(
+            connection,
+            "UPDATE device SET last_seen = max(coalesce(last_seen, 0), ?2), pushes = 0, push_dead_since = NULL,
+                 push_problem = '' WHERE id = ?1",
+            params![id.0, micros(*at)],
+        )?;
+    }
+    Ok(())
+}
+
+/// How a push went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pushed {
+    /// APNs took it.
+    Accepted,
+    /// The token is dead.
+    Dead { since: Timestamp, problem: String },
+    /// Not before then.
+    Later { until: Timestamp, problem: String },
+}
+
+/// Keeps how a push went.
+pub fn pushed(connection: &Connection, id: DeviceId, how: &Pushed, now: Timestamp) -> Result<(), StoreError> {
+    match how {
+        Pushed::Accepted => execute(
+            connection,
+            "UPDATE device SET pushed_at = ?2, pushes = pushes + 1, push_after = NULL, push_problem = '' WHERE id = ?1",
+            params![id.0, micros(now)],
+        )?,
+        Pushed::Dead { since, problem } => execute(
+            connection,
+            "UPDATE device SET push_dead_since = ?2, push_problem = ?3, pushed_at = ?4 WHERE id = ?1",
+            params![id.0, micros(*since), problem, micros(now)],
+        )?,
+        Pushed::Later { until, problem } => execute(
+            connection,
+            "UPDATE device SET push_after = ?2, push_problem = ?3 WHERE id = ?1",
+            params![id.0, micros(*until), problem],
+        )?,
+    };
+    Ok(())
+}
+
+/// Enrolled devices for which commands wait and that can be woken.
+pub fn to_wake(connection: &Connection) -> Result<Vec<Device>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM device WHERE state = 'enrolled' AND push_token IS NOT NULL AND push_dead_since IS NULL
+             AND id IN (SELECT device_id FROM command WHERE state IN ('queued', 'sent', 'not-now')) ORDER BY id"
+    );
+    rows(connection, &sql, [], read)
+}
+
+/// What the device listener keeps in memory of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    pub id: DeviceId,
+    pub udid: String,
+    pub fingerprint: [u8; 32],
+    /// Commands wait.
+    pub waits: bool,
+}
+
+/// The pins of all devices that have not checked out.
+pub fn pins(connection: &Connection) -> Result<Vec<Pin>, StoreError> {
+    rows(
+        connection,
+        "SELECT id, udid, fingerprint, EXISTS (SELECT 1 FROM command WHERE device_id = device.id
+             AND state IN ('queued', 'sent', 'not-now')) FROM device WHERE state <> 'checked-out'",
+        [],
+        |row| Ok(Pin { id: DeviceId(row.get(0)?), udid: row.get(1)?, fingerprint: row.get(2)?, waits: row.get(3)? }),
+    )
+}

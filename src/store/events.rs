@@ -1,0 +1,304 @@
+//! Licence events: what was asked of Apple, from the intention to the settled outcome, and the pairs that are reserved
+//! meanwhile. A pair is in one event at most, so two opposite ones can never be under way.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::{StoreError, assignments, devices, execute, json_list, list, maybe_time, micros, pairs, row, rows, time};
+use crate::clock::after;
+use crate::licensing::Verb;
+use crate::model::{App, EventRef, LocationId, Pricing};
+
+/// A request to Apple.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub id: EventRef,
+    pub location: LocationId,
+    pub verb: Verb,
+    pub state: EventState,
+    /// The assets of the rectangle: (adamId, pricingParam).
+    pub assets: Vec<(String, Pricing)>,
+    /// How many pairs it has.
+    pub pairs: u64,
+    /// Apple's id of it.
+    pub event_id: Option<String>,
+    pub intended_at: Timestamp,
+    pub next_look_at: Option<Timestamp>,
+    /// How often Apple was asked how far it is.
+    pub looks: u32,
+}
+
+/// How far an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventState {
+    /// Recorded; may or may not have reached Apple if vppd was stopped since.
+    Intended,
+    /// It may have reached Apple: only a listing can tell.
+    Unknown,
+    /// Apple works on it.
+    Accepted,
+}
+
+/// A reserved pair of an event.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reserved {
+    pub adam_id: String,
+    pub pricing_param: Pricing,
+    pub serial: String,
+}
+
+const COLUMNS: &str =
+    "id, location_id, verb, state, adam_ids, pricing_params, pairs, event_id, intended_at, next_look_at, looks";
+
+fn read(row: &rusqlite::Row<'_>) -> Result<Event, StoreError> {
+    let (verb, state): (String, String) = (row.get(2)?, row.get(3)?);
+    let (adam_ids, pricings): (String, String) = (row.get(4)?, row.get(5)?);
+    Ok(Event {
+        id: row.get(0)?,
+        location: LocationId(row.get(1)?),
+        verb: Verb::from_word(&verb).ok_or_else(|| StoreError::Damaged(format!("verb {verb}")))?,
+        state: match state.as_str() {
+            "intended" => EventState::Intended,
+            "unknown" => EventState::Unknown,
+            "accepted" => EventState::Accepted,
+            other => return Err(StoreError::Damaged(format!("event state {other}"))),
+        },
+        assets: list(&adam_ids)?.into_iter().zip(list(&pricings)?).collect(),
+        pairs: row.get::<_, i64>(6)?.max(0) as u64,
+        event_id: row.get(7)?,
+        intended_at: time(row.get(8)?)?,
+        next_look_at: maybe_time(row.get(9)?)?,
+        looks: row.get(10)?,
+    })
+}
+
+/// The events of a location that are not settled, oldest first; what gives licences back comes first among equals.
+pub fn open(connection: &Connection, location: LocationId) -> Result<Vec<Event>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM licence_event WHERE location_id = ?1 AND state <> 'settled'
+         ORDER BY intended_at, verb DESC, id"
+    );
+    rows(connection, &sql, [location.0], read)
+}
+
+/// Whether any event of any location is not settled.
+pub fn any_open(connection: &Connection) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM licence_event WHERE state <> 'settled')";
+    Ok(row(connection, sql, [], |row| Ok(row.get(0)?))?.unwrap_or(false))
+}
+
+/// Records the intention to send a rectangle and reserves its pairs. Pairs become ours with it.
+pub fn intend(
+    connection: &Connection,
+    id: &str,
+    location: LocationId,
+    verb: Verb,
+    assets: &[(String, Pricing)],
+    serials: &[String],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (adam_ids, pricings): (Vec<_>, Vec<_>) = assets.iter().cloned().unzip();
+    execute(
+        connection,
+        "INSERT INTO licence_event (id, location_id, verb, state, adam_ids, pricing_params, pairs, intended_at)
+         VALUES (?1, ?2, ?3, 'intended', ?4, ?5, ?6, ?7)",
+        params![
+            id,
+            location.0,
+            verb.word(),
+            json_list(&adam_ids),
+            json_list(&pricings),
+            (assets.len() * serials.len()) as i64,
+            micros(now)
+        ],
+    )?;
+    for (adam_id, pricing_param) in assets {
+        for serial in serials {
+            execute(
+                connection,
+                "INSERT INTO reservation (location_id, adam_id, pricing_param, serial, event)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![location.0, adam_id, pricing_param, serial, id],
+            )?;
+            if verb == Verb::Associate
+                && let Some(device) = devices::id_by_serial(connection, serial)?
+            {
+                let pair = pairs::get_or_new(connection, device, adam_id)?;
+                pairs::put(connection, &pairs::Pair { ours: true, ..pair }, now)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the location knows no reserved pair of this kind; for checks before an intention.
+pub fn is_reserved(
+    connection: &Connection,
+    location: LocationId,
+    adam_id: &str,
+    pricing_param: &str,
+    serial: &str,
+) -> Result<bool, StoreError> {
+    let sql =
+        "SELECT 1 FROM reservation WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3 AND serial = ?4";
+    Ok(row(connection, sql, params![location.0, adam_id, pricing_param, serial], |_| Ok(()))?.is_some())
+}
+
+/// The pairs of an event.
+pub fn reserved(connection: &Connection, id: &str) -> Result<Vec<Reserved>, StoreError> {
+    let sql = "SELECT adam_id, pricing_param, serial FROM reservation WHERE event = ?1 ORDER BY adam_id, serial";
+    rows(connection, sql, [id], |row| {
+        Ok(Reserved { adam_id: row.get(0)?, pricing_param: row.get(1)?, serial: row.get(2)? })
+    })
+}
+
+/// Apple accepted it and works on it.
+pub fn accepted(connection: &Connection, id: &str, event_id: &str, look_at: Timestamp) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE licence_event SET state = 'accepted', event_id = ?2, next_look_at = ?3, looks = 0 WHERE id = ?1",
+        params![id, event_id, micros(look_at)],
+    )?;
+    Ok(())
+}
+
+/// It may have reached Apple or not: a listing at `look_at` will tell.
+pub fn unknown(connection: &Connection, id: &str, look_at: Timestamp) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE licence_event SET state = 'unknown', event_id = NULL, next_look_at = ?2 WHERE id = ?1",
+        params![id, micros(look_at)],
+    )?;
+    Ok(())
+}
+
+/// Apple still works on it: look again later.
+pub fn look_again(connection: &Connection, id: &str, look_at: Timestamp) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE licence_event SET next_look_at = ?2, looks = looks + 1 WHERE id = ?1",
+        params![id, micros(look_at)],
+    )?;
+    Ok(())
+}
+
+/// How an event ended for a pair that did not go through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairFailure {
+    /// Apple's number, if it gave one.
+    pub number: Option<i64>,
+    pub reason: String,
+}
+
+/// What a settled event leaves behind.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// Pairs that did not go through; all others did.
+    pub failed: BTreeMap<Reserved, PairFailure>,
+    pub now: Timestamp,
+    /// How long Apple needs until a returned licence can be used again.
+    pub reuse_delay: Duration,
+    /// The first pause before a failed pair is tried again; doubled with each failure.
+    pub cool_down: Duration,
+}
+
+/// Ends an event: pairs that went through become assignments (or stop being ones), the others are tried again later.
+/// Returns how many went through.
+pub fn settle(connection: &Connection, event: &Event, settlement: &Settlement) -> Result<u64, StoreError> {
+    let mut done = 0;
+    for pair in reserved(connection, &event.id)? {
+        match settlement.failed.get(&pair) {
+            None => {
+                done += 1;
+                went_through(connection, event, &pair, settlement)?;
+            }
+            Some(failure) => did_not(connection, &pair, failure, settlement)?,
+        }
+    }
+    execute(connection, "DELETE FROM reservation WHERE event = ?1", [&event.id])?;
+    let number = settlement.failed.values().find_map(|failure| failure.number);
+    let reason = settlement.failed.values().next().map(|failure| failure.reason.as_str()).unwrap_or("complete");
+    execute(
+        connection,
+        "UPDATE licence_event SET state = 'settled', settled_at = ?2, done = ?3, error_number = ?4, outcome = ?5,
+             next_look_at = NULL WHERE id = ?1",
+        params![event.id, micros(settlement.now), done as i64, number, reason],
+    )?;
+    Ok(done)
+}
+
+fn went_through(
+    connection: &Connection,
+    event: &Event,
+    pair: &Reserved,
+    settlement: &Settlement,
+) -> Result<(), StoreError> {
+    let location = event.location;
+    let device = devices::id_by_serial(connection, &pair.serial)?;
+    match event.verb {
+        Verb::Associate => {
+            let holder = assignments::Holder::Serial(pair.serial.clone());
+            let (adam_id, pricing_param) = (pair.adam_id.clone(), pair.pricing_param.clone());
+            assignments::add(connection, location, &[assignments::Assignment { adam_id, pricing_param, holder }])?;
+            // What failed before no longer counts: the install starts with a clean slate.
+            if let Some(device) = device
+                && let Some(mut known) = pairs::get(connection, device, &pair.adam_id)?
+                && known.progress.app == App::None
+            {
+                known.progress = Default::default();
+                pairs::put(connection, &known, settlement.now)?;
+            }
+        }
+        Verb::Disassociate => {
+            assignments::remove_serial(connection, location, &pair.adam_id, &pair.pricing_param, &pair.serial)?;
+            execute(
+                connection,
+                "INSERT INTO returning_licence (location_id, adam_id, pricing_param, serial, usable_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET usable_at = excluded.usable_at",
+                params![
+                    location.0,
+                    pair.adam_id,
+                    pair.pricing_param,
+                    pair.serial,
+                    micros(after(settlement.now, settlement.reuse_delay))
+                ],
+            )?;
+            if let Some(device) = device
+                && let Some(known) = pairs::get(connection, device, &pair.adam_id)?
+            {
+                pairs::put(connection, &pairs::Pair { ours: false, ..known }, settlement.now)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn did_not(
+    connection: &Connection,
+    pair: &Reserved,
+    failure: &PairFailure,
+    settlement: &Settlement,
+) -> Result<(), StoreError> {
+    let Some(device) = devices::id_by_serial(connection, &pair.serial)? else { return Ok(()) };
+    let mut known = pairs::get_or_new(connection, device, &pair.adam_id)?;
+    let pause = settlement.cool_down.saturating_mul(1 << known.progress.tries.min(6));
+    known.progress.due = Some(after(settlement.now, pause));
+    known.progress.tries += 1;
+    known.progress.reason = failure.reason.clone();
+    pairs::put(connection, &known, settlement.now)
+}
+
+/// Licences whose delay is over are forgotten: from now on they count as free. Returns when the next one is.
+pub fn release_returned(connection: &Connection, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    execute(connection, "DELETE FROM returning_licence WHERE usable_at <= ?1", [micros(now)])?;
+    let next = row(connection, "SELECT min(usable_at) FROM returning_licence", [], |row| Ok(row.get(0)?))?;
+    maybe_time(next.flatten())
+}
+
+/// Forgets events that were settled before `time`.
+pub fn forget_before(connection: &Connection, time: Timestamp) -> Result<usize, StoreError> {
+    execute(connection, "DELETE FROM licence_event WHERE state = 'settled' AND settled_at < ?1", [micros(time)])
+}

@@ -1,0 +1,233 @@
+//! Locations: what one content token manages at Apple, and the token itself (sealed).
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::{StoreError, execute, maybe_time, micros, row, rows, time};
+use crate::model::LocationId;
+
+/// A location as kept.
+#[derive(Clone)]
+pub struct Location {
+    pub id: LocationId,
+    /// Apple's id.
+    pub uid: String,
+    /// The administrator's name for it.
+    pub name: String,
+    pub location_name: String,
+    pub organisation: String,
+    pub country: String,
+    pub platform: String,
+    pub website: String,
+    pub sealed_token: Vec<u8>,
+    pub token_fingerprint: String,
+    pub expires_at: Timestamp,
+    pub token_state: TokenState,
+    /// The administrator wants this location to be ours: claimed again if a crash or an outage came between.
+    pub claim_wanted: bool,
+    /// `mdmInfo` as last seen.
+    pub owner: Option<Owner>,
+    pub added_at: Timestamp,
+    pub generation: i64,
+    pub assignments_version: Option<String>,
+    pub last_synced: Option<Timestamp>,
+    pub last_full_sync: Option<Timestamp>,
+}
+
+/// What Apple last said of the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenState {
+    Valid,
+    Expired,
+    Revoked,
+    Rejected,
+    /// Apple could not be asked lately. The token may be fine.
+    Unreachable,
+}
+
+const TOKEN_STATES: [(TokenState, &str); 5] = [
+    (TokenState::Valid, "valid"),
+    (TokenState::Expired, "expired"),
+    (TokenState::Revoked, "revoked"),
+    (TokenState::Rejected, "rejected"),
+    (TokenState::Unreachable, "unreachable"),
+];
+
+impl TokenState {
+    fn word(self) -> &'static str {
+        TOKEN_STATES.iter().find(|(state, _)| *state == self).map_or("rejected", |(_, word)| word)
+    }
+
+    fn from_word(word: &str) -> Result<TokenState, StoreError> {
+        let found = TOKEN_STATES.iter().find(|(_, known)| *known == word);
+        found.map(|(state, _)| *state).ok_or_else(|| StoreError::Damaged(format!("token state {word}")))
+    }
+}
+
+/// Who claims a location.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    pub id: String,
+    pub name: String,
+}
+
+const COLUMNS: &str = "id, uid, name, location_name, organisation, country, platform, website, sealed_token, \
+                       token_fingerprint, expires_at, token_state, claim_wanted, owner_id, owner_name, added_at, \
+                       generation, assignments_version, last_synced, last_full_sync";
+
+fn read(row: &rusqlite::Row<'_>) -> Result<Location, StoreError> {
+    let owner: Option<String> = row.get(13)?;
+    Ok(Location {
+        id: LocationId(row.get(0)?),
+        uid: row.get(1)?,
+        name: row.get(2)?,
+        location_name: row.get(3)?,
+        organisation: row.get(4)?,
+        country: row.get(5)?,
+        platform: row.get(6)?,
+        website: row.get(7)?,
+        sealed_token: row.get(8)?,
+        token_fingerprint: row.get(9)?,
+        expires_at: time(row.get(10)?)?,
+        token_state: TokenState::from_word(&row.get::<_, String>(11)?)?,
+        claim_wanted: row.get(12)?,
+        owner: match owner {
+            None => None,
+            Some(id) => Some(Owner { id, name: row.get::<_, Option<String>>(14)?.unwrap_or_default() }),
+        },
+        added_at: time(row.get(15)?)?,
+        generation: row.get(16)?,
+        assignments_version: row.get(17)?,
+        last_synced: maybe_time(row.get(18)?)?,
+        last_full_sync: maybe_time(row.get(19)?)?,
+    })
+}
+
+/// All, in the order in which their licences are used.
+pub fn all(connection: &Connection) -> Result<Vec<Location>, StoreError> {
+    rows(connection, &format!("SELECT {COLUMNS} FROM location ORDER BY position, id"), [], read)
+}
+
+/// The one with this id.
+pub fn by_id(connection: &Connection, id: LocationId) -> Result<Option<Location>, StoreError> {
+    row(connection, &format!("SELECT {COLUMNS} FROM location WHERE id = ?1"), [id.0], read)
+}
+
+/// The one with this name (any case) or Apple's id.
+pub fn by_name_or_uid(connection: &Connection, text: &str) -> Result<Option<Location>, StoreError> {
+    row(connection, &format!("SELECT {COLUMNS} FROM location WHERE name = ?1 OR uid = ?1"), [text], read)
+}
+
+/// The one that keeps a token with this fingerprint.
+pub fn by_token(connection: &Connection, fingerprint: &str) -> Result<Option<Location>, StoreError> {
+    row(connection, &format!("SELECT {COLUMNS} FROM location WHERE token_fingerprint = ?1"), [fingerprint], read)
+}
+
+/// Adds a location behind the others; `id`, `generation` and sync times of `location` are not used.
+pub fn add(connection: &Connection, location: &Location) -> Result<LocationId, StoreError> {
+    execute(
+        connection,
+        "INSERT INTO location (uid, name, position, location_name, organisation, country, platform, website,
+             sealed_token, token_fingerprint, expires_at, token_state, claim_wanted, owner_id, owner_name, added_at,
+             generation)
+         VALUES (?1, ?2, (SELECT coalesce(max(position), 0) + 1 FROM location), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+             ?12, ?13, ?14, ?15, 0)",
+        params![
+            location.uid,
+            location.name,
+            location.location_name,
+            location.organisation,
+            location.country,
+            location.platform,
+            location.website,
+            location.sealed_token,
+            location.token_fingerprint,
+            micros(location.expires_at),
+            location.token_state.word(),
+            location.claim_wanted,
+            location.owner.as_ref().map(|o| &o.id),
+            location.owner.as_ref().map(|o| &o.name),
+            micros(location.added_at),
+        ],
+    )?;
+    Ok(LocationId(connection.last_insert_rowid()))
+}
+
+/// Puts another token of the same location in place; everything else stays.
+pub fn replace_token(
+    connection: &Connection,
+    id: LocationId,
+    sealed: &[u8],
+    fingerprint: &str,
+    expires_at: Timestamp,
+) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE location SET sealed_token = ?2, token_fingerprint = ?3, expires_at = ?4, token_state = 'valid',
+             claim_wanted = 1 WHERE id = ?1",
+        params![id.0, sealed, fingerprint, micros(expires_at)],
+    )?;
+    Ok(())
+}
+
+/// What Apple's client configuration says now.
+pub fn describe(
+    connection: &Connection,
+    id: LocationId,
+    location_name: &str,
+    country: &str,
+    platform: &str,
+    website: &str,
+) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE location SET location_name = ?2, country = ?3, platform = ?4, website = ?5 WHERE id = ?1",
+        params![id.0, location_name, country, platform, website],
+    )?;
+    Ok(())
+}
+
+/// What Apple last said of the token.
+pub fn set_token_state(connection: &Connection, id: LocationId, state: TokenState) -> Result<(), StoreError> {
+    execute(connection, "UPDATE location SET token_state = ?2 WHERE id = ?1", params![id.0, state.word()])?;
+    Ok(())
+}
+
+/// Who claims the location, as last seen at Apple.
+pub fn set_owner(connection: &Connection, id: LocationId, owner: Option<&Owner>) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE location SET owner_id = ?2, owner_name = ?3 WHERE id = ?1",
+        params![id.0, owner.map(|o| &o.id), owner.map(|o| &o.name)],
+    )?;
+    Ok(())
+}
+
+/// Whether the administrator wants the location to be ours.
+pub fn set_claim_wanted(connection: &Connection, id: LocationId, wanted: bool) -> Result<(), StoreError> {
+    execute(connection, "UPDATE location SET claim_wanted = ?2 WHERE id = ?1", params![id.0, wanted])?;
+    Ok(())
+}
+
+/// A sync was applied; `version` is where the next read of changes starts.
+pub fn synced(
+    connection: &Connection,
+    id: LocationId,
+    version: Option<&str>,
+    full: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE location SET assignments_version = ?2, last_synced = ?3,
+             last_full_sync = CASE WHEN ?4 THEN ?3 ELSE last_full_sync END WHERE id = ?1",
+        params![id.0, version, micros(now), full],
+    )?;
+    Ok(())
+}
+
+/// Makes a staged generation the one that counts.
+pub fn show_generation(connection: &Connection, id: LocationId, generation: i64) -> Result<(), StoreError> {
+    execute(connection, "UPDATE location SET generation = ?2 WHERE id = ?1", params![id.0, generation])?;
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Pairs: one app on one device, as far as something was done or told.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::{StoreError, execute, maybe_time, micros, row, rows};
+use crate::licensing::progress::Progress;
+use crate::model::{App, CommandUuid, DeviceId};
+
+/// A pair as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    pub device: DeviceId,
+    pub adam_id: String,
+    pub progress: Progress,
+    /// vppd assigned the licence, adopted it, or installed the app.
+    pub ours: bool,
+    /// The command that waits for an answer.
+    pub command: Option<CommandUuid>,
+}
+
+impl Pair {
+    /// A pair of which nothing is known yet.
+    pub fn new(device: DeviceId, adam_id: &str) -> Pair {
+        Pair { device, adam_id: adam_id.into(), progress: Progress::default(), ours: false, command: None }
+    }
+}
+
+const COLUMNS: &str = "device_id, adam_id, app, app_status, reason, ours, command, tries, looks, due";
+
+fn read(row: &rusqlite::Row<'_>) -> Result<Pair, StoreError> {
+    let code: u8 = row.get(2)?;
+    Ok(Pair {
+        device: DeviceId(row.get(0)?),
+        adam_id: row.get(1)?,
+        progress: Progress {
+            app: App::from_code(code).ok_or_else(|| StoreError::Damaged(format!("app state {code}")))?,
+            status: row.get(3)?,
+            reason: row.get(4)?,
+            tries: row.get(7)?,
+            looks: row.get(8)?,
+            due: maybe_time(row.get(9)?)?,
+        },
+        ours: row.get(5)?,
+        command: row.get(6)?,
+    })
+}
+
+/// The pair, if something is known of it.
+pub fn get(connection: &Connection, device: DeviceId, adam_id: &str) -> Result<Option<Pair>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM pair WHERE device_id = ?1 AND adam_id = ?2");
+    row(connection, &sql, params![device.0, adam_id], read)
+}
+
+/// The pair, or a new one.
+pub fn get_or_new(connection: &Connection, device: DeviceId, adam_id: &str) -> Result<Pair, StoreError> {
+    Ok(get(connection, device, adam_id)?.unwrap_or_else(|| Pair::new(device, adam_id)))
+}
+
+/// All pairs of a device.
+pub fn of_device(connection: &Connection, device: DeviceId) -> Result<Vec<Pair>, StoreError> {
+    rows(connection, &format!("SELECT {COLUMNS} FROM pair WHERE device_id = ?1"), [device.0], read)
+}
+
+/// Every pair.
+pub fn all(connection: &Connection) -> Result<Vec<Pair>, StoreError> {
+    rows(connection, &format!("SELECT {COLUMNS} FROM pair"), [], read)
+}
+
+/// Keeps a pair.
+pub fn put(connection: &Connection, pair: &Pair, now: Timestamp) -> Result<(), StoreError> {
+    let progress = &pair.progress;
+    execute(
+        connection,
+        "INSERT INTO pair (device_id, adam_id, app, app_status, reason, ours, command, tries, looks, due, changed_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT DO UPDATE SET app = excluded.app, app_status = excluded.app_status, reason = excluded.reason,
+             ours = excluded.ours, command = excluded.command, tries = excluded.tries, looks = excluded.looks,
+             due = excluded.due, changed_at = excluded.changed_at",
+        params![
+            pair.device.0,
+            pair.adam_id,
+            progress.app.code(),
+            progress.status,
+            progress.reason,
+            pair.ours,
+            pair.command,
+            progress.tries,
+            progress.looks,
+            progress.due.map(micros),
+            micros(now),
+        ],
+    )?;
+    Ok(())
+}
+
+/// The device starts afresh or has left: whatever was known of its apps no longer holds. Whose licence it is stays known.
+pub fn forget_apps(connection: &Connection, device: DeviceId, now: Timestamp) -> Result<(), StoreError> {
+    for pair in of_device(connection, device)? {
+        put(connection, &Pair { progress: Progress::default(), command: None, ..pair }, now)?;
+    }
+    Ok(())
+}

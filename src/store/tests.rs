@@ -1,0 +1,214 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::*;
+use crate::licensing::Verb;
+use crate::model::LocationId;
+
+fn now() -> Timestamp {
+    "2026-11-02T06:00:00Z".parse().unwrap()
+}
+
+fn open() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("vppd.db"), &Clock::real()).unwrap();
+    (folder, store)
+}
+
+fn location(name: &str) -> locations::Location {
+    locations::Location {
+        id: LocationId(0),
+        uid: format!("uid-{name}"),
+        name: name.into(),
+        location_name: name.into(),
+        organisation: "Northwind".into(),
+        country: "NL".into(),
+        platform: "enterprisestore".into(),
+        website: "https://business.apple.com".into(),
+        sealed_token: vec![1],
+        token_fingerprint: name.into(),
+        expires_at: now(),
+        token_state: locations::TokenState::Valid,
+        claim_wanted: true,
+        owner: None,
+        added_at: now(),
+        generation: 0,
+        assignments_version: None,
+        last_synced: None,
+        last_full_sync: None,
+    }
+}
+
+fn asset(adam_id: &str, total: i64, assigned: i64) -> assets::Asset {
+    assets::Asset {
+        adam_id: adam_id.into(),
+        pricing_param: "STDQ".into(),
+        product_type: "App".into(),
+        device_assignable: true,
+        revocable: true,
+        unlimited: false,
+        platforms: vec!["iOS".into()],
+        total,
+        assigned,
+        available: total - assigned,
+        retired: 0,
+    }
+}
+
+fn held(adam_id: &str, serial: &str) -> assignments::Assignment {
+    let holder = assignments::Holder::Serial(serial.into());
+    assignments::Assignment { adam_id: adam_id.into(), pricing_param: "STDQ".into(), holder }
+}
+
+#[tokio::test]
+async fn what_waits_together_is_saved_together_and_a_refusal_undoes_only_itself() {
+    let (_folder, store) = open();
+    let committed = Arc::new(AtomicU32::new(0));
+    let mut calls = Vec::new();
+    for number in 0..50u32 {
+        let (store, committed) = (store.clone(), committed.clone());
+        calls.push(tokio::spawn(async move {
+            store
+                .write(move |write| -> Result<u32, StoreError> {
+                    audit::write(write, now(), "test", "adds", &number.to_string())?;
+                    write.after_commit(move || {
+                        committed.fetch_add(1, Ordering::SeqCst);
+                    });
+                    if number % 5 == 0 { Err(StoreError::Damaged("refused".into())) } else { Ok(number) }
+                })
+                .await
+        }));
+    }
+    let mut done = 0;
+    for call in calls {
+        done += u32::from(call.await.unwrap().is_ok());
+    }
+    let lines: i64 = store
+        .read(|c| -> Result<i64, StoreError> { Ok(c.query_row("SELECT count(*) FROM audit", [], |r| r.get(0))?) })
+        .await
+        .unwrap();
+    assert_eq!((done, lines, committed.load(Ordering::SeqCst)), (40, 40, 40));
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_batch_and_the_store_lives_on() {
+    let (_folder, store) = open();
+    let lost: Result<(), StoreError> = store.write(|_| panic!("a fault")).await;
+    assert!(matches!(lost, Err(StoreError::RolledBack(_))), "{lost:?}");
+    let next: Result<(), StoreError> = store.write(|w| audit::write(w, now(), "test", "goes on", "")).await;
+    assert!(next.is_ok());
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_nothing_is_half_saved() {
+    let (_folder, store) = open();
+    let fill = store
+        .write(|write| -> Result<(), StoreError> {
+            // SQLite's own limit stands for the disk's: the error is the same.
+            write.execute_batch("PRAGMA max_page_count = 1")?;
+            audit::write(write, now(), "test", &"x".repeat(100_000), "")
+        })
+        .await;
+    assert!(fill.is_err());
+    let lines: i64 = store
+        .read(|c| -> Result<i64, StoreError> { Ok(c.query_row("SELECT count(*) FROM audit", [], |r| r.get(0))?) })
+        .await
+        .unwrap();
+    assert_eq!(lines, 0);
+}
+
+#[test]
+fn a_database_of_a_newer_vppd_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vppd.db");
+    drop(Store::open(&path, &Clock::real()).unwrap());
+    writer::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+    let Err(error) = Store::open(&path, &Clock::real()) else { panic!("opened") };
+    assert!(error.to_string().contains("newer vppd"), "{error}");
+}
+
+#[tokio::test]
+async fn free_licences_are_what_nobody_holds_awaits_or_has_just_given_back() {
+    let (_folder, store) = open();
+    let free = |store: &Store| {
+        let store = store.clone();
+        async move {
+            let loaded = store.read(|c| snapshot::load(c, "us", now())).await.unwrap();
+            loaded.snapshot.assets[0].free
+        }
+    };
+    let id = store
+        .write(|w| -> Result<LocationId, StoreError> {
+            let id = locations::add(w, &location("Leeds"))?;
+            assets::replace(w, id, &[asset("100", 10, 3)], now())?;
+            assignments::add(w, id, &[held("100", "A"), held("100", "B")])?;
+            // Apple counts three, we know two: one is assigned elsewhere.
+            assets::recount_elsewhere(w, id)?;
+            Ok(id)
+        })
+        .await
+        .unwrap();
+    assert_eq!(free(&store).await, 7);
+    let stdq = [("100".to_string(), "STDQ".to_string())];
+    let assets_of_event = stdq.clone();
+    store
+        .write(move |w| {
+            events::intend(w, "e1", id, Verb::Associate, &assets_of_event, &["C".into(), "D".into()], now())
+        })
+        .await
+        .unwrap();
+    assert_eq!(free(&store).await, 5, "reserved");
+    let twice = stdq.clone();
+    let again =
+        store.write(move |w| events::intend(w, "e2", id, Verb::Disassociate, &twice, &["C".into()], now())).await;
+    assert!(again.is_err(), "two events for one pair");
+    let settlement = events::Settlement {
+        failed: Default::default(),
+        now: now(),
+        reuse_delay: Duration::from_secs(120),
+        cool_down: Duration::from_secs(900),
+    };
+    let late = crate::clock::after(now(), Duration::from_secs(121));
+    store
+        .write(move |w| -> Result<(), StoreError> {
+            let event = events::open(w, id)?.remove(0);
+            assert_eq!(events::settle(w, &event, &settlement)?, 2);
+            events::intend(w, "e3", id, Verb::Disassociate, &stdq, &["C".into()], now())?;
+            let event = events::open(w, id)?.remove(0);
+            events::settle(w, &event, &settlement)?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+    assert_eq!(free(&store).await, 5, "given back, but not usable yet");
+    store.write(move |w| events::release_returned(w, late)).await.unwrap();
+    assert_eq!(free(&store).await, 6);
+}
+
+#[tokio::test]
+async fn a_full_listing_becomes_visible_as_a_whole() {
+    let (_folder, store) = open();
+    let count = |store: &Store| {
+        let store = store.clone();
+        async move { store.read(|c| snapshot::load(c, "us", now())).await.unwrap().counts[0].held }
+    };
+    let id = store
+        .write(|w| -> Result<LocationId, StoreError> {
+            let id = locations::add(w, &location("Leeds"))?;
+            assets::replace(w, id, &[asset("100", 10, 2)], now())?;
+            assignments::add(w, id, &[held("100", "A"), held("100", "B")])?;
+            let generation = assignments::begin_generation(w, id)?;
+            assignments::stage(w, id, generation, &[held("100", "B"), held("100", "C"), held("100", "D")])?;
+            Ok(id)
+        })
+        .await
+        .unwrap();
+    assert_eq!(count(&store).await, 2);
+    let changed = store.write(move |w| assignments::show(w, id, 1)).await.unwrap();
+    assert_eq!(changed, assignments::Changed { added: 2, removed: 1 });
+    assert_eq!(count(&store).await, 3);
+    assert!(store.write(move |w| assignments::forget_old(w, id, 1)).await.unwrap());
+    assert!(store.write(move |w| assignments::forget_old(w, id, 100)).await.unwrap());
+    assert!(!store.write(move |w| assignments::forget_old(w, id, 100)).await.unwrap());
+}
