@@ -1,1 +1,107 @@
-//! (to come)
+//! The settings file, `/etc/vppd/vppd.toml`: one struct per section, read in one go. Every problem is found and told
+//! at once, with line, column and a remedy: the document is parsed to values that know where they stand, each section
+//! asks for its keys, and what nobody has asked for is unknown. Defaults live in the `Default` of each section.
+//!
+//! Holds paths to secrets, never secrets. Knows nothing of the rest of vppd, and opens no file but the settings file;
+//! [`Config::load`] only looks whether the named files can be read.
+
+mod apns;
+mod apple;
+mod devices;
+mod duration;
+mod enrolment;
+mod log;
+mod planner;
+mod problem;
+mod reader;
+mod server;
+mod sync;
+mod url;
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+pub use apns::Apns;
+pub use apple::Apple;
+pub use devices::Devices;
+pub use duration::parse as parse_duration;
+pub use enrolment::Enrolment;
+pub use log::{Level, Log, Target};
+pub use planner::Planner;
+pub use problem::{ConfigErrors, Position, Problem};
+pub use server::Server;
+pub use sync::Sync;
+
+use problem::Fault;
+use reader::{NamedFile, Reader};
+
+/// Where the package puts the file.
+pub const DEFAULT_PATH: &str = "/etc/vppd/vppd.toml";
+
+/// All settings, checked: whoever holds one may rely on what the sections promise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub server: Server,
+    pub devices: Devices,
+    pub apple: Apple,
+    pub apns: Apns,
+    pub enrolment: Enrolment,
+    pub sync: Sync,
+    pub planner: Planner,
+    pub log: Log,
+}
+
+impl Config {
+    /// Reads and checks the file, and looks whether the files that it names can be read.
+    ///
+    /// Errors with everything that is wrong, not only the first thing.
+    pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigErrors::unreadable(&name, &error))?;
+        let (config, mut faults, files) = read(&text);
+        faults.extend(files.iter().filter_map(NamedFile::fault));
+        finish(&name, &text, config, faults)
+    }
+
+    /// Checks `text` as [`Config::load`] does, but touches no file. `name` stands in the messages.
+    pub fn from_text(name: &str, text: &str) -> Result<Config, ConfigErrors> {
+        let (config, faults, _) = read(text);
+        finish(name, text, config, faults)
+    }
+}
+
+/// The control socket that the file names, or the default: the CLI must find the daemon even when the file cannot be
+/// read, or has been edited into something that vppd would not start with.
+pub fn control_socket(path: &Path) -> PathBuf {
+    match std::fs::read_to_string(path) {
+        Ok(text) => read(&text).0.server.control_socket,
+        Err(_) => Server::default().control_socket,
+    }
+}
+
+/// Reads as much as can be read. Where something is wrong, the default stands and a fault is noted.
+fn read(text: &str) -> (Config, Vec<Fault>, Vec<NamedFile>) {
+    let (document, syntax) = DeTable::parse_recoverable(text);
+    let mut reader = Reader::new(document.get_ref());
+    let devices = reader.section("devices", Devices::read);
+    let config = Config {
+        server: reader.section("server", Server::read),
+        apple: reader.section("apple", |section| Apple::read(section, devices.host())),
+        apns: reader.section("apns", Apns::read),
+        enrolment: reader.section("enrolment", Enrolment::read),
+        sync: reader.section("sync", Sync::read),
+        planner: reader.section("planner", Planner::read),
+        log: reader.section("log", Log::read),
+        devices,
+    };
+    let (faults, files) = reader.finish();
+    (config, problem::merge(text, syntax, faults), files)
+}
+
+fn finish(name: &str, text: &str, config: Config, faults: Vec<Fault>) -> Result<Config, ConfigErrors> {
+    if faults.is_empty() { Ok(config) } else { Err(ConfigErrors::new(name, text, faults)) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! `[devices]`: the door that devices come to.
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::duration::seconds;
+use super::reader::Section;
+use super::url;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Devices {
+    pub listen: SocketAddr,
+    /// What devices are told to call: `https://` and a DNS name, perhaps a port, without a path or a final slash.
+    pub url: String,
+    /// PEM chain for the listener. `None`: vppd makes a certificate of its own.
+    pub certificate: Option<PathBuf>,
+    /// PEM key to `certificate`; both are set or neither.
+    pub key: Option<PathBuf>,
+    /// PEM anchors that enrolment profiles bring along when `certificate` comes from a private authority; only with
+    /// `certificate`.
+    pub ca: Option<PathBuf>,
+    pub max_connections: u32,
+    pub request_timeout: Duration,
+}
+
+impl Default for Devices {
+    /// The defaults of all keys but `url`, which has none and is empty here.
+    fn default() -> Devices {
+        Devices {
+            listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 443)),
+            url: String::new(),
+            certificate: None,
+            key: None,
+            ca: None,
+            max_connections: 20_000,
+            request_timeout: seconds(30),
+        }
+    }
+}
+
+const URL_EXAMPLE: &str = "https://mdm.example.org";
+
+impl Devices {
+    /// The DNS name in `url`.
+    pub fn host(&self) -> &str {
+        url::split(&self.url).map(|parts| parts.host).unwrap_or_default()
+    }
+
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Devices {
+        let default = Devices::default();
+        let devices = Devices {
+            listen: listen(section, default.listen),
+            url: own_url(section),
+            certificate: section.pem("certificate"),
+            key: section.pem("key"),
+            ca: section.pem("ca"),
+            max_connections: section.number("max-connections", default.max_connections, 1..=1_000_000),
+            request_timeout: section.interval("request-timeout", default.request_timeout),
+        };
+        section.both_or_neither("certificate", "key", "without them vppd makes its own certificate");
+        if section.has("ca") && !section.has("certificate") {
+            let advice = "remove `ca`: vppd puts the authority of the certificate that it makes into profiles itself";
+            section.fault("ca", "`ca` is of use only with `certificate` and `key`", advice);
+        }
+        devices
+    }
+}
+
+fn listen(section: &mut Section<'_, '_>, default: SocketAddr) -> SocketAddr {
+    let text = section.text("listen", &default.to_string(), &default.to_string());
+    text.parse().unwrap_or_else(|_| {
+        let advice = "for example: listen = \"[::]:443\" (all addresses), or \"192.0.2.10:443\"";
+        section.fault("listen", "`listen` must be an IP address and a port", advice);
+        default
+    })
+}
+
+fn own_url(section: &mut Section<'_, '_>) -> String {
+    let text = section.text("url", URL_EXAMPLE, URL_EXAMPLE);
+    let example = format!("for example: url = \"{URL_EXAMPLE}\"");
+    if !section.has("url") {
+        section.missing("url", "vppd must know the address under which devices reach it", &example);
+        return String::new();
+    }
+    let problem = match url::split(&text) {
+        Err(problem) => problem,
+        Ok(parts) if !parts.secure => "must begin with https://: devices enrol over TLS only",
+        Ok(parts) if url::is_address(parts.host) => {
+            "must name a host, not an IP address: it is written into every enrolment and can never change"
+        }
+        Ok(parts) if !parts.host.contains('.') && parts.host != "localhost" => {
+            "must be a full DNS name with a domain, which devices can resolve from anywhere"
+        }
+        Ok(parts) if !matches!(parts.path, "" | "/") => "must end after the host name and the port",
+        Ok(_) => return text.trim_end_matches('/').to_ascii_lowercase(),
+    };
+    section.fault("url", format!("`url` {problem}"), example);
+    String::new()
+}

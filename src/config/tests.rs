@@ -1,0 +1,218 @@
+use super::*;
+
+const SHIPPED: &str = include_str!("../../etc/vppd.toml");
+
+fn defaults() -> Config {
+    let devices = Devices { url: "https://mdm.example.org".to_owned(), ..Devices::default() };
+    Config {
+        server: Server::default(),
+        apple: Apple { mdm_name: "mdm.example.org".to_owned(), ..Apple::default() },
+        devices,
+        apns: Apns::default(),
+        enrolment: Enrolment::default(),
+        sync: Sync::default(),
+        planner: Planner::default(),
+        log: Log::default(),
+    }
+}
+
+/// The shipped file with every key in force, except those whose default is "not set".
+fn uncommented() -> String {
+    let optional = ["certificate = ", "key = ", "ca = ", "extra-ca = "];
+    let line = |line: &str| match line.strip_prefix('#') {
+        Some(setting) if setting.starts_with(' ') || optional.iter().any(|key| setting.starts_with(key)) => {
+            String::new()
+        }
+        Some(setting) => setting.to_owned(),
+        None => line.to_owned(),
+    };
+    SHIPPED.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn report(text: &str) -> String {
+    Config::from_text("vppd.toml", text).expect_err("the text is wrong").to_string()
+}
+
+#[test]
+fn the_shipped_file_gives_the_defaults() {
+    assert_eq!(Config::from_text("vppd.toml", SHIPPED), Ok(defaults()));
+}
+
+#[test]
+fn the_values_that_the_shipped_file_shows_are_the_defaults() {
+    assert_eq!(Config::from_text("vppd.toml", &uncommented()), Ok(defaults()));
+}
+
+#[test]
+fn the_shipped_file_explains_every_key() {
+    let document = DeTable::parse("").unwrap();
+    let mut reader = Reader::new(document.get_ref());
+    reader.section("server", Server::read);
+    reader.section("devices", Devices::read);
+    reader.section("apple", |section| Apple::read(section, ""));
+    reader.section("apns", Apns::read);
+    reader.section("enrolment", Enrolment::read);
+    reader.section("sync", Sync::read);
+    reader.section("planner", Planner::read);
+    reader.section("log", Log::read);
+    for (section, keys) in reader.known() {
+        let (_, rest) = SHIPPED.split_once(&format!("\n[{section}]\n")).expect(section);
+        let body = rest.split("\n[").next().unwrap_or_default();
+        let lines: Vec<&str> = body.lines().collect();
+        for key in keys {
+            let at = lines.iter().position(|line| line.trim_start_matches('#').starts_with(&format!("{key} = ")));
+            let at = at.unwrap_or_else(|| panic!("[{section}] {key} is not in the shipped file"));
+            let explained = lines[..at].iter().rev().find(|line| !line.starts_with('#') || line.starts_with("# "));
+            assert!(explained.is_some_and(|line| line.starts_with("# ")), "[{section}] {key} is not explained");
+        }
+    }
+}
+
+#[test]
+fn settings_override_the_defaults() {
+    let text = r#"
+        [devices]
+        url = "https://MDM.School.example:8443/"
+        listen = "127.0.0.1:8443"
+        [apple]
+        base-url = "http://localhost:9000/mdm/v2"
+        event-poll = ["10ms", "1s"]
+        [log]
+        level = "debug"
+    "#;
+    let config = Config::from_text("vppd.toml", text).unwrap();
+    assert_eq!(config.devices.url, "https://mdm.school.example:8443");
+    assert_eq!(config.devices.host(), "mdm.school.example");
+    assert_eq!(config.devices.listen.port(), 8443);
+    assert_eq!(config.apple.base_url, "http://localhost:9000/mdm/v2/");
+    assert_eq!(config.apple.mdm_name, "mdm.school.example");
+    assert_eq!(config.apple.event_poll.len(), 2);
+    assert_eq!(config.log.level.word(), "debug");
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let text = "\
+[server]
+drain-timeout = 20
+[devices]
+url = \"https://192.0.2.1\"
+certificate = \"/etc/vppd/c.pem\"
+[sync]
+intervall = \"12h\"
+full-interval = \"soon\"
+[enrollment]
+organisation = \"A\"
+";
+    let expected = "\
+vppd.toml:2:17: `drain-timeout` must be a duration in quotes, but this is a whole number
+ 2 | drain-timeout = 20
+   |                 ^^
+   = for example: drain-timeout = \"20s\"
+vppd.toml:4:7: `url` must name a host, not an IP address: it is written into every enrolment and can never change
+ 4 | url = \"https://192.0.2.1\"
+   |       ^^^^^^^^^^^^^^^^^^^
+   = for example: url = \"https://mdm.example.org\"
+vppd.toml:5:15: `certificate` is set, but `key` is not
+ 5 | certificate = \"/etc/vppd/c.pem\"
+   |               ^^^^^^^^^^^^^^^^^
+   = set both, or neither: without them vppd makes its own certificate
+vppd.toml:7:1: unknown key `intervall` in [sync]
+ 7 | intervall = \"12h\"
+   | ^^^^^^^^^
+   = did you mean `interval`?
+vppd.toml:8:17: `full-interval` is not a duration of at most ten years
+ 8 | full-interval = \"soon\"
+   |                 ^^^^^^
+   = write a number and a unit (ms, s, m, h, d), for example: full-interval = \"7d\"
+vppd.toml:9:2: unknown section [enrollment]
+ 9 | [enrollment]
+   |  ^^^^^^^^^^
+   = did you mean [enrolment]?
+6 problems in vppd.toml";
+    assert_eq!(report(text), expected);
+}
+
+#[test]
+fn a_broken_line_does_not_hide_the_other_problems() {
+    let report = report("[server]\ndrain-timeout = \n[log]\nlevel = \"loud\"\n");
+    assert!(report.starts_with("vppd.toml:2:"), "{report}");
+    assert!(report.contains("not valid TOML"), "{report}");
+    assert!(report.contains("vppd.toml:4:9: `level` has no choice \"loud\""), "{report}");
+    assert!(!report.contains("missing"), "{report}");
+}
+
+#[test]
+fn each_kind_of_nonsense_is_named_where_it_stands() {
+    let base = "[devices]\nurl = \"https://mdm.example.org\"\n";
+    for (text, place, message) in [
+        ("[apple]\nrequests-per-second = 16", "4:23", "must lie between 1 and 15"),
+        ("[apple]\nrequests-per-second = -1", "4:23", "must lie between 1 and 15"),
+        ("[apple]\nevent-poll = [\"20s\", \"10s\"]", "4:14", "from the shortest to the longest"),
+        ("[apple]\nevent-poll = []", "4:14", "at least one duration"),
+        ("[apple]\nevent-poll = [\"1s\", 5]", "4:21", "a duration in quotes"),
+        ("[apple]\nbase-url = \"http://vpp.example.org/\"", "4:12", "only for localhost"),
+        ("[apple]\ncertificate = \"/a\"", "4:1", "`certificate` belongs in [apns] or [devices]"),
+        ("[apple]\nmdm_name = \"a\"", "4:1", "did you mean `mdm-name`?"),
+        ("[apns]\nkey = \"key.pem\"", "4:7", "beginning with /"),
+        ("[sync]\nfull-interval = \"1h\"", "4:17", "shorter than `interval`"),
+        ("[sync]\ninterval = \"0s\"", "4:12", "longer than zero"),
+        ("[log]\ntarget = \"journald\"", "4:10", "did you mean \"journal\"?"),
+        ("[[planner]]\nsettle = \"1s\"", "3:3", "a section that is opened once"),
+        ("[server]\ncontrol-group = \"\"", "4:17", "`control-group` is empty"),
+        ("[enrolment]\nsign-profiles = \"yes\"", "4:17", "true or false without quotes"),
+        ("[devices]\nlisten = \"[::]:443\"", "3:2", "duplicate key"),
+    ] {
+        let report = report(&format!("{base}{text}\n"));
+        assert!(report.starts_with(&format!("vppd.toml:{place}: ")), "{report}");
+        assert!(report.contains(message), "{report}");
+    }
+}
+
+#[test]
+fn the_device_address_must_be_one_that_can_last() {
+    for url in
+        ["http://mdm.example.org", "https://[::1]", "https://mdm", "https://mdm.example.org/mdm", "mdm.example.org"]
+    {
+        let report = report(&format!("[devices]\nurl = \"{url}\""));
+        assert!(report.starts_with("vppd.toml:2:7: `url` must"), "{report}");
+    }
+    assert!(Config::from_text("vppd.toml", "[devices]\nurl = \"https://localhost:8443\"").is_ok());
+    assert!(report("url = \"https://a.example\"").contains("`url` belongs in [devices]"));
+    assert!(report("").starts_with("vppd.toml: [devices] url is missing"));
+}
+
+#[test]
+fn a_pasted_private_key_is_not_shown() {
+    let report = report("[apns]\ncertificate = \"/a\"\nkey = \"-----BEGIN PRIVATE KEY-----\\nc2VjcmV0\"\n");
+    assert!(report.contains("holds the content of a file instead of its path"), "{report}");
+    assert!(!report.contains("c2VjcmV0"), "{report}");
+}
+
+#[test]
+fn named_files_must_be_readable_when_the_file_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vppd.toml");
+    let absent = folder.path().join("absent.pem");
+    let text = format!("[devices]\nurl = \"https://mdm.example.org\"\n[apple]\nextra-ca = \"{}\"\n", absent.display());
+    std::fs::write(&path, &text).unwrap();
+    let report = Config::load(&path).expect_err("the file is absent").to_string();
+    assert!(report.contains(":4:12: [apple] extra-ca cannot be read"), "{report}");
+    std::fs::write(&absent, "pem").unwrap();
+    assert!(Config::load(&path).is_ok());
+}
+
+#[test]
+fn an_absent_settings_file_is_explained() {
+    let error = Config::load(Path::new("/nonexistent/vppd.toml")).expect_err("absent");
+    assert!(error.to_string().contains("--config"), "{error}");
+}
+
+#[test]
+fn the_control_socket_is_found_in_a_file_with_problems() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vppd.toml");
+    std::fs::write(&path, "[server]\ncontrol-socket = \"/run/other.sock\"\nnonsense = 1\n").unwrap();
+    assert_eq!(control_socket(&path), Path::new("/run/other.sock"));
+    assert_eq!(control_socket(&folder.path().join("none")), Path::new("/run/vppd/control.sock"));
+}
