@@ -1,1 +1,172 @@
-//! (to come)
+//! The command line: `vppd run` and `vppd check` work on the settings file; everything else asks the running daemon over
+//! its control socket, in the JSON of [`crate::operations::view`], and shows the answer as a table or as it is.
+//!
+//! Knows the settings and the views, nothing of how the daemon does its work. One file per subcommand.
+
+mod app;
+mod check;
+mod client;
+mod deploy;
+mod device;
+mod enrol;
+mod output;
+mod plan;
+mod service;
+mod sync;
+mod table;
+mod task;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::clock::Clock;
+use crate::config::{self, Config, ConfigErrors};
+use client::{Client, ClientError};
+use output::{Output, StdoutClosed};
+
+/// Exit codes: 0 done, 1 failed, 2 wrong arguments (clap's), 78 wrong settings (EX_CONFIG: systemd does not retry).
+const FAILED: u8 = 1;
+const WRONG_ARGUMENTS: u8 = 2;
+const WRONG_SETTINGS: u8 = 78;
+
+/// Apple volume licences: the right app on the right device, no licence wasted.
+#[derive(Debug, Parser)]
+#[command(name = "vppd", version, arg_required_else_help = true)]
+pub struct Arguments {
+    /// The settings file
+    #[arg(long, global = true, value_name = "FILE", default_value = config::DEFAULT_PATH)]
+    pub config: PathBuf,
+    /// The control socket of the running vppd, if it is not the one in the settings file
+    #[arg(long, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Print the server's JSON instead of tables
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon in the foreground
+    Run,
+    /// Check the settings file and tell everything that is wrong with it
+    Check,
+    /// Show how vppd is
+    Status,
+    /// Content tokens: add them, look at them
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Read Apple's records of one location, or of all, anew
+    Sync(sync::Arguments),
+    /// What vppd has been asked to do, and how far it is
+    #[command(subcommand)]
+    Task(task::Command),
+    /// Apps and books with their licences
+    #[command(subcommand)]
+    App(app::Command),
+    /// Enrolled devices
+    #[command(subcommand)]
+    Device(device::Command),
+    /// Enrol devices
+    #[command(subcommand)]
+    Enrol(enrol::Command),
+    /// Which apps go to which devices
+    #[command(subcommand)]
+    Deploy(deploy::Command),
+    /// Show what vppd would do now, and why, without doing it
+    Plan(plan::Arguments),
+    /// Send nothing to Apple or to devices until `vppd resume`
+    Pause(service::PauseArguments),
+    /// Go on after `vppd pause`
+    Resume,
+}
+
+/// What a subcommand needs to do its work.
+struct Session {
+    client: Client,
+    out: Output,
+    clock: Clock,
+}
+
+/// The arguments fit the grammar but not each other.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongArguments(String);
+
+/// Runs the command in the process's arguments. `run` is the daemon: it returns when vppd has stopped.
+pub fn main(run: impl FnOnce(Config) -> anyhow::Result<()>) -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = execute(arguments, run);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<StdoutClosed>() => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to be told when this fails too.
+            let _ = writeln!(std::io::stderr(), "{}", explain(&error));
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn execute(arguments: Arguments, run: impl FnOnce(Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Run => run(Config::load(&arguments.config)?),
+        Command::Check => check::run(&arguments.config, &Output::new(arguments.json)),
+        command => {
+            let server = config::server_section(&arguments.config);
+            let socket = arguments.socket.unwrap_or(server.control_socket);
+            let clock = Clock::real();
+            let client = Client::new(socket, server.control_group, clock.clone());
+            let session = Session { client, out: Output::new(arguments.json), clock };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(ask(command, &session))
+        }
+    }
+}
+
+/// The commands that ask the running daemon.
+async fn ask(command: Command, session: &Session) -> anyhow::Result<()> {
+    match command {
+        // Done by `execute`, without a daemon.
+        Command::Run | Command::Check => Ok(()),
+        Command::Status => service::status(session).await,
+        Command::Token(command) => token::run(command, session).await,
+        Command::Sync(arguments) => sync::run(arguments, session).await,
+        Command::Task(command) => task::run(command, session).await,
+        Command::App(command) => app::run(command, session).await,
+        Command::Device(command) => device::run(command, session).await,
+        Command::Enrol(command) => enrol::run(command, session).await,
+        Command::Deploy(command) => deploy::run(command, session).await,
+        Command::Plan(arguments) => plan::run(arguments, session).await,
+        Command::Pause(arguments) => service::pause(arguments, session).await,
+        Command::Resume => service::resume(session).await,
+    }
+}
+
+/// The error in words, with its causes and what can be done about it.
+fn explain(error: &anyhow::Error) -> String {
+    if let Some(errors) = error.downcast_ref::<ConfigErrors>() {
+        return errors.to_string();
+    }
+    let advice = error.downcast_ref::<ClientError>().map(ClientError::advice).unwrap_or_default();
+    let message = table::clean(&format!("{error:#}"));
+    if advice.is_empty() { format!("vppd: {message}") } else { format!("vppd: {message}\n  {}", table::clean(&advice)) }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<ConfigErrors>() {
+        WRONG_SETTINGS
+    } else if error.is::<WrongArguments>() {
+        WRONG_ARGUMENTS
+    } else {
+        FAILED
+    }
+}

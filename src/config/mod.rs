@@ -18,7 +18,7 @@ mod server;
 mod sync;
 mod url;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::de::DeTable;
 
@@ -71,12 +71,12 @@ impl Config {
     }
 }
 
-/// The control socket that the file names, or the default: the CLI must find the daemon even when the file cannot be
-/// read, or has been edited into something that vppd would not start with.
-pub fn control_socket(path: &Path) -> PathBuf {
+/// The `[server]` section as far as it can be read, defaults for the rest: the CLI must find the daemon even when the
+/// file cannot be read, or has been edited into something that vppd would not start with.
+pub fn server_section(path: &Path) -> Server {
     match std::fs::read_to_string(path) {
-        Ok(text) => read(&text).0.server.control_socket,
-        Err(_) => Server::default().control_socket,
+        Ok(text) => read(&text).0.server,
+        Err(_) => Server::default(),
     }
 }
 

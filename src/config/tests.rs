@@ -213,6 +213,6 @@ fn the_control_socket_is_found_in_a_file_with_problems() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vppd.toml");
     std::fs::write(&path, "[server]\ncontrol-socket = \"/run/other.sock\"\nnonsense = 1\n").unwrap();
-    assert_eq!(control_socket(&path), Path::new("/run/other.sock"));
-    assert_eq!(control_socket(&folder.path().join("none")), Path::new("/run/vppd/control.sock"));
+    assert_eq!(server_section(&path).control_socket, Path::new("/run/other.sock"));
+    assert_eq!(server_section(&folder.path().join("none")).control_socket, Path::new("/run/vppd/control.sock"));
 }

@@ -1,0 +1,163 @@
+//! `vppd device`: enrolled devices.
+
+use clap::Subcommand;
+
+use super::Session;
+use super::app;
+use super::client::segment;
+use super::output::Page;
+use super::table::{Grid, dash, facts, word};
+use crate::operations::view::{CommandView, DeviceDetailView, DeviceView};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the devices
+    List,
+    /// Show one device, its apps and its latest commands
+    Show {
+        /// Serial number or UDID
+        serial: String,
+    },
+}
+
+pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<()> {
+    match command {
+        Command::List => session.out.show_list(&session.client.get("/v1/devices").await?, list),
+        Command::Show { serial } => {
+            let answer = session.client.get(&format!("/v1/devices/{}", segment(&serial))).await?;
+            session.out.show(&answer, show)
+        }
+    }
+}
+
+fn list(devices: &[DeviceView], page: &Page) -> String {
+    if devices.is_empty() {
+        return "No devices yet. Enrol one: vppd enrol profile".to_owned();
+    }
+    let mut grid = Grid::new(&["SERIAL", "STATE", "MODEL", "OS", ">APPS", ">QUEUE", "LAST SEEN", "~PROBLEM"]);
+    for device in devices {
+        let name = if device.serial.is_empty() { &device.udid } else { &device.serial };
+        grid.row([
+            name.clone(),
+            word(&device.state),
+            dash(&device.model),
+            dash(&device.os_version),
+            format!("{}/{}", device.apps_installed, device.apps_wanted),
+            device.queue.to_string(),
+            page.time(device.last_seen),
+            device.push_problem.clone(),
+        ]);
+    }
+    grid.show(page)
+}
+
+fn show(detail: &DeviceDetailView, page: &Page) -> String {
+    let device = &detail.device;
+    let supervised = match device.supervised {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "not known yet",
+    };
+    let mut parts = vec![facts(
+        [
+            ("serial", dash(&device.serial)),
+            ("UDID", device.udid.clone()),
+            ("state", word(&device.state)),
+            ("model", dash(&device.model)),
+            ("OS", dash(&device.os_version)),
+            ("supervised", supervised.to_owned()),
+            ("enrolled", page.time(device.enrolled_at)),
+            ("last seen", page.time(device.last_seen)),
+            ("push problem", device.push_problem.clone()),
+            ("identity until", page.time(device.identity_expires_at)),
+            ("apps", format!("{} installed of {} wanted", device.apps_installed, device.apps_wanted)),
+            ("queue", device.queue.to_string()),
+        ],
+        page,
+    )];
+    if !detail.pairs.is_empty() {
+        parts.push(app::pairs(&detail.pairs, "ADAM ID", |pair| pair.adam_id.clone(), page));
+    }
+    if !detail.commands.is_empty() {
+        parts.push(commands(&detail.commands, page));
+    }
+    parts.join("\n\n")
+}
+
+fn commands(commands: &[CommandView], page: &Page) -> String {
+    let mut grid = Grid::new(&["COMMAND", "ABOUT", "STATE", "QUEUED", "ANSWERED", "~ERROR"]);
+    for command in commands {
+        grid.row([
+            command.request_type.clone(),
+            dash(&command.subject),
+            command.state.clone(),
+            page.time(command.queued_at),
+            page.time(command.answered_at),
+            command.error.clone(),
+        ]);
+    }
+    grid.show(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::{page, time};
+    use crate::operations::view::DeviceState;
+
+    fn device(serial: &str, push_problem: &str) -> DeviceView {
+        DeviceView {
+            serial: serial.to_owned(),
+            udid: "00008020-000A".to_owned(),
+            state: DeviceState::Enrolled,
+            model: "iPad13,18\u{7}".to_owned(),
+            os_version: "18.1".to_owned(),
+            supervised: None,
+            enrolled_at: Some(time("06:00")),
+            last_seen: None,
+            push_problem: push_problem.to_owned(),
+            identity_expires_at: None,
+            queue: 2,
+            apps_wanted: 3,
+            apps_installed: 1,
+        }
+    }
+
+    #[test]
+    fn devices_are_listed_and_one_without_a_serial_by_its_udid() {
+        let expected = "\
+SERIAL         STATE     MODEL      OS    APPS  QUEUE  LAST SEEN  PROBLEM
+C02            enrolled  iPad13,18  18.1   1/3      2  -
+00008020-000A  enrolled  iPad13,18  18.1   1/3      2  -          the push token is old";
+        assert_eq!(list(&[device("C02", ""), device("", "the push token is old")], &page(None)), expected);
+    }
+
+    #[test]
+    fn in_a_narrow_terminal_only_sentences_wrap() {
+        let problem = "Apple says that the push token belongs to another topic, so the device must enrol again";
+        let listed = list(&[device("C02", problem)], &page(Some(90)));
+        assert!(listed.lines().count() > 2, "{listed}");
+        assert!(listed.lines().all(|line| line.chars().count() <= 90), "{listed}");
+        assert!(listed.contains("C02     enrolled  iPad13,18"), "{listed}");
+    }
+
+    #[test]
+    fn a_device_shows_its_commands() {
+        let command = CommandView {
+            uuid: "u".to_owned(),
+            request_type: "InstallApplication".to_owned(),
+            subject: "361309726".to_owned(),
+            state: "error".to_owned(),
+            queued_at: time("06:00"),
+            answered_at: Some(time("06:01")),
+            error: "MCMDMErrorDomain 12026: no licence".to_owned(),
+        };
+        let detail = DeviceDetailView { device: device("C02", ""), pairs: vec![], commands: vec![command] };
+        let shown = show(&detail, &page(None));
+        let expected = "\
+COMMAND             ABOUT      STATE  QUEUED            ANSWERED          ERROR
+InstallApplication  361309726  error  2026-11-02 06:00  2026-11-02 06:01  MCMDMErrorDomain 12026: no licence";
+        assert!(shown.ends_with(expected), "{shown}");
+        assert!(shown.contains("supervised:      not known yet\n"), "{shown}");
+    }
+}

@@ -1,0 +1,157 @@
+//! `vppd plan`: what vppd would do now, and why.
+
+use clap::Args;
+
+use super::Session;
+use super::output::Page;
+use super::table::Grid;
+use crate::operations::view::{PairView, PlanView};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Show at most this many lines of each part; 0 shows all
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+}
+
+pub(super) async fn run(arguments: Arguments, session: &Session) -> anyhow::Result<()> {
+    let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
+    let answer = session.client.get("/v1/plan").await?;
+    session.out.show(&answer, |plan, page| render(plan, limit, page))
+}
+
+/// `limit`: the most lines of each part.
+fn render(plan: &PlanView, limit: usize, page: &Page) -> String {
+    let mut parts = Vec::new();
+    if plan.paused {
+        parts.push("vppd is paused: nothing of this is done until `vppd resume`.".to_owned());
+    }
+    parts.extend(licences(plan, limit, page));
+    parts.extend(commands(plan, limit, page));
+    parts.extend(pairs("Waiting for a licence", &plan.waiting, limit, page));
+    parts.extend(pairs("Cannot be done", &plan.blocked, limit, page));
+    let rest = format!("As wanted: {}. Under way: {}.", plan.satisfied, plan.in_flight);
+    let idle = plan.licences.is_empty() && plan.commands.is_empty();
+    parts.push(if idle { format!("Nothing to do now. {rest}") } else { rest });
+    parts.join("\n\n")
+}
+
+fn licences(plan: &PlanView, limit: usize, page: &Page) -> Option<String> {
+    let mut grid = Grid::new(&["LOCATION", "REQUEST", "~APPS", "~DEVICES", "~WHY"]);
+    for action in plan.licences.iter().take(limit) {
+        let (apps, serials) = (some(&action.adam_ids), some(&action.serials));
+        grid.row([action.location.clone(), action.verb.clone(), apps, serials, action.why.clone()]);
+    }
+    part("Requests to Apple", plan.licences.len(), limit, grid, page)
+}
+
+fn commands(plan: &PlanView, limit: usize, page: &Page) -> Option<String> {
+    let mut grid = Grid::new(&["SERIAL", "COMMAND", "APP", "~WHY"]);
+    for action in plan.commands.iter().take(limit) {
+        let (serial, command) = (action.serial.clone(), action.request_type.clone());
+        grid.row([serial, command, action.adam_id.clone(), action.why.clone()]);
+    }
+    part("Commands to devices", plan.commands.len(), limit, grid, page)
+}
+
+fn pairs(title: &str, pairs: &[PairView], limit: usize, page: &Page) -> Option<String> {
+    let mut grid = Grid::new(&[">PLACE", "SERIAL", "APP", "~WHY"]);
+    for pair in pairs.iter().take(limit) {
+        let place = pair.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
+        grid.row([place, pair.serial.clone(), pair.adam_id.clone(), pair.why.clone()]);
+    }
+    part(title, pairs.len(), limit, grid, page)
+}
+
+/// A titled table; `None` when there is nothing in it.
+fn part(title: &str, length: usize, limit: usize, grid: Grid, page: &Page) -> Option<String> {
+    if length == 0 {
+        return None;
+    }
+    let more = match length.saturating_sub(limit) {
+        0 => String::new(),
+        more => format!("\n... and {more} more (--limit 0 shows all)"),
+    };
+    Some(format!("{title} ({length})\n{}{more}", grid.show(page)))
+}
+
+/// The first names of a list that may hold hundreds.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let first: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::page;
+    use crate::operations::view::{CommandActionView, LicenceActionView, LicenceState, Stage};
+
+    fn command(serial: &str) -> CommandActionView {
+        CommandActionView {
+            serial: serial.to_owned(),
+            request_type: "InstallApplication".to_owned(),
+            adam_id: "1".to_owned(),
+            why: "its licence is assigned".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_plan_shows_every_part_up_to_the_limit() {
+        let licence = LicenceActionView {
+            location: "Leeds".to_owned(),
+            verb: "associate".to_owned(),
+            adam_ids: vec!["1".to_owned()],
+            serials: ["A", "B", "C", "D", "E"].map(str::to_owned).to_vec(),
+            why: "required on all devices".to_owned(),
+        };
+        let waiting = PairView {
+            adam_id: "2".to_owned(),
+            serial: "F".to_owned(),
+            stage: Stage::WaitingForLicence,
+            why: "no licence is free".to_owned(),
+            licence: LicenceState::None,
+            app_status: String::new(),
+            position: Some(1),
+            next_at: None,
+        };
+        let plan = PlanView {
+            paused: true,
+            licences: vec![licence],
+            commands: vec![command("G"), command("H"), command("I")],
+            waiting: vec![waiting],
+            blocked: vec![],
+            satisfied: 40,
+            in_flight: 2,
+        };
+        let expected = "\
+vppd is paused: nothing of this is done until `vppd resume`.
+
+Requests to Apple (1)
+LOCATION  REQUEST    APPS  DEVICES             WHY
+Leeds     associate  1     A, B, C and 2 more  required on all devices
+
+Commands to devices (3)
+SERIAL  COMMAND             APP  WHY
+G       InstallApplication  1    its licence is assigned
+H       InstallApplication  1    its licence is assigned
+... and 1 more (--limit 0 shows all)
+
+Waiting for a licence (1)
+PLACE  SERIAL  APP  WHY
+    1  F       2    no licence is free
+
+As wanted: 40. Under way: 2.";
+        assert_eq!(render(&plan, 2, &page(None)), expected);
+    }
+
+    #[test]
+    fn an_empty_plan_says_that_there_is_nothing_to_do() {
+        let text = render(&PlanView::default(), 20, &page(None));
+        assert_eq!(text, "Nothing to do now. As wanted: 0. Under way: 0.");
+    }
+}
