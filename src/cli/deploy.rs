@@ -116,7 +116,7 @@ mod tests {
         let expected = "\
 ID  APP        PURPOSE   TO           DEVICES  CREATED           BY
  7  361309726  required  all-devices        1  2026-11-02 06:00  root";
-        assert_eq!(list(&[deployment.clone()], &page(None)), expected);
+        assert_eq!(list(std::slice::from_ref(&deployment), &page(None)), expected);
         let added =
             "Added deployment 7: app 361309726 required for all-devices (1 device). What happens now: vppd plan";
         assert_eq!(sentence("Added", &deployment), added);

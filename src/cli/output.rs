@@ -1,6 +1,7 @@
 //! Standard output: tables for people, the server's JSON for programs. A reader that goes away (`vppd device list |
 //! head`) ends the command quietly.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
@@ -21,17 +22,23 @@ pub(super) struct Page {
 pub(super) struct Output {
     pub json: bool,
     pub page: Page,
+    sink: RefCell<Box<dyn Write>>,
 }
 
-/// The reader of standard output has gone.
+/// The reader of the output has gone.
 #[derive(Debug, thiserror::Error)]
 #[error("nobody reads the output any more")]
 pub(super) struct StdoutClosed;
 
 impl Output {
+    /// Standard output.
     pub fn new(json: bool) -> Output {
         let width = comfy_table::Table::new().width();
-        Output { json, page: Page { width, zone: TimeZone::system() } }
+        Output::to(Box::new(io::stdout()), json, Page { width, zone: TimeZone::system() })
+    }
+
+    pub fn to(sink: Box<dyn Write>, json: bool, page: Page) -> Output {
+        Output { json, page, sink: RefCell::new(sink) }
     }
 
     /// Prints the answer as it is, or what `render` makes of it.
@@ -52,6 +59,7 @@ impl Output {
         self.show(answer, |list: &Vec<T>, page| render(list, page))
     }
 
+    /// Prints `value` as people can read it, too.
     pub fn json(&self, value: &serde_json::Value) -> anyhow::Result<()> {
         self.text(&serde_json::to_string_pretty(value)?)
     }
@@ -64,8 +72,8 @@ impl Output {
 
     /// Prints `bytes` as they are.
     pub fn bytes(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        let mut sink = self.sink.borrow_mut();
+        match sink.write_all(bytes).and_then(|()| sink.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(StdoutClosed.into()),
             Err(error) => Err(anyhow::Error::from(error).context("cannot write to standard output")),
             Ok(()) => Ok(()),

@@ -21,16 +21,21 @@ const GAP: u16 = 2;
 
 impl Grid {
     pub fn new(headers: &[&str]) -> Grid {
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::NOTHING).force_no_tty();
-        table.set_header(headers.iter().map(|header| header.trim_start_matches(['>', '~'])));
-        for (column, header) in table.column_iter_mut().zip(headers) {
-            column.set_padding((0, GAP));
+        let mut grid = Grid::bare(headers.iter().map(|header| header.starts_with('~')).collect());
+        grid.table.set_header(headers.iter().map(|header| header.trim_start_matches(['>', '~'])));
+        for (column, header) in grid.table.column_iter_mut().zip(headers) {
             if header.starts_with('>') {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        Grid { table, free: headers.iter().map(|header| header.starts_with('~')).collect() }
+        grid
+    }
+
+    /// Without a header; `free` says which columns hold sentences.
+    fn bare(free: Vec<bool>) -> Grid {
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::NOTHING).force_no_tty();
+        Grid { table, free }
     }
 
     /// Adds a row; the texts are cleaned here.
@@ -39,6 +44,9 @@ impl Grid {
     }
 
     pub fn show(mut self, page: &Page) -> String {
+        self.table.column_iter_mut().for_each(|column| {
+            column.set_padding((0, GAP));
+        });
         if let Some(width) = page.width {
             self.table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
             self.keep_narrow_columns(width);
@@ -66,19 +74,11 @@ impl Grid {
 
 /// Facts about one thing, one per line; those that are empty are left out.
 pub(super) fn facts<const N: usize>(facts: [(&str, String); N], page: &Page) -> String {
-    let mut grid = Grid::new(&["", "~"]);
-    grid.table = {
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::NOTHING).force_no_tty();
-        table
-    };
+    let mut grid = Grid::bare(vec![false, true]);
     for (name, value) in facts {
         if !value.is_empty() {
             grid.row([format!("{name}:"), value]);
         }
-    }
-    for column in grid.table.column_iter_mut() {
-        column.set_padding((0, GAP));
     }
     grid.show(page)
 }
@@ -106,4 +106,16 @@ pub(super) fn dash(text: &str) -> String {
 /// `1 device`, `2 devices`.
 pub(super) fn count(number: u64, one: &str, more: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {more}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_would_steer_or_disguise_is_cleaned() {
+        let hostile = "a\u{1b}]0;title\u{7}b\nc\u{202e}d\u{200b}\u{9b}31me\u{feff}";
+        assert_eq!(clean(hostile), "a]0;titleb cd31me");
+        assert_eq!(clean("Zoë's iPad – 日本 🙂"), "Zoë's iPad – 日本 🙂");
+    }
 }

@@ -1,6 +1,8 @@
 //! The arguments, and the client against a small server on a socket of its own.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use axum::Json;
 use axum::Router;
@@ -28,6 +30,30 @@ pub(super) fn time(clock: &str) -> Timestamp {
 
 fn client(socket: &Path) -> Client {
     Client::new(socket.to_owned(), "vppd-admin".to_owned(), Clock::real())
+}
+
+/// Runs a command against the socket; gives what it has printed.
+async fn ask_at(socket: &Path, words: &[&str]) -> (anyhow::Result<()>, String) {
+    let arguments = Arguments::try_parse_from(["vppd"].iter().chain(words)).unwrap();
+    let printed = Printed::default();
+    let out = Output::to(Box::new(printed.clone()), arguments.json, page(None));
+    let session = Session { client: client(socket), out, clock: Clock::real() };
+    let result = ask(arguments.command, &session).await;
+    let bytes = printed.0.borrow().clone();
+    (result, String::from_utf8(bytes).unwrap())
+}
+
+#[derive(Clone, Default)]
+struct Printed(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Printed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Serves `routes` on a socket in `folder`.
@@ -143,12 +169,69 @@ async fn a_sync_waits_until_its_tasks_are_done_and_fails_with_them() {
     };
     let running = json!([task("running", Value::Null)]);
     let failed = task("failed", json!({ "code": "c", "message": "m" }));
+    let answer = failed.clone();
     let routes =
-        Router::new().route("/v1/sync", post(async || Json(running))).route("/v1/tasks/5", get(async || Json(failed)));
-    let clock = Clock::real();
-    let out = Output { json: true, page: page(None) };
-    let session = Session { client: client(&serve(folder.path(), routes)), out, clock };
-    let arguments = Arguments::try_parse_from(["vppd", "sync"]).unwrap();
-    let error = ask(arguments.command, &session).await.unwrap_err();
-    assert_eq!(error.to_string(), "1 of 1 tasks have failed");
+        Router::new().route("/v1/sync", post(async || Json(running))).route("/v1/tasks/5", get(async || Json(answer)));
+    let (result, printed) = ask_at(&serve(folder.path(), routes), &["sync", "--json"]).await;
+    assert_eq!(result.unwrap_err().to_string(), "1 of 1 tasks have failed");
+    assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), json!([failed]));
+}
+
+#[tokio::test]
+async fn json_is_printed_as_the_server_has_sent_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let routes = Router::new().route("/v1/deployments", get(async || Json(json!([deployment(1)]))));
+    let socket = serve(folder.path(), routes);
+    let (result, printed) = ask_at(&socket, &["deploy", "list", "--json"]).await;
+    result.unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), json!([deployment(1)]));
+    let (result, printed) = ask_at(&socket, &["deploy", "list"]).await;
+    result.unwrap();
+    assert!(printed.ends_with(" 1  361309726  required  all-devices        3  2026-11-02 06:00  root\n"), "{printed}");
+}
+
+#[tokio::test]
+async fn an_enrolment_profile_goes_into_a_file_and_never_into_the_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = json!({
+        "file_name": "enrol.mobileconfig", "profile": "cHJvZmlsZQ==", "signed": true, "reference": "r",
+        "serial": null, "count": 1, "expires_at": "2026-11-02T07:00:00Z"
+    });
+    let routes = Router::new().route("/v1/enrolment-profiles", post(async || Json(made)));
+    let socket = serve(folder.path(), routes);
+    let file = folder.path().join("out.mobileconfig");
+    let name = file.to_str().unwrap();
+    let (result, printed) = ask_at(&socket, &["enrol", "profile", "--json", "--output", name]).await;
+    result.unwrap();
+    assert_eq!(std::fs::read(&file).unwrap(), b"profile");
+    assert!(printed.contains(name) && !printed.contains("cHJvZmlsZQ"), "{printed}");
+    let (again, _) = ask_at(&socket, &["enrol", "profile", "--output", name]).await;
+    assert!(again.unwrap_err().to_string().contains("exists already"));
+    let (result, printed) = ask_at(&socket, &["enrol", "profile", "--output", "-"]).await;
+    result.unwrap();
+    assert_eq!(printed, "profile");
+    let (both, _) = ask_at(&socket, &["enrol", "profile", "--json", "--output", "-"]).await;
+    assert_eq!(exit_code(&both.unwrap_err()), 2);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_command_quietly() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let out = Output::to(Box::new(writer), false, page(None));
+    assert!(out.text("a line").unwrap_err().is::<StdoutClosed>());
+}
+
+#[test]
+fn wrong_settings_have_an_exit_code_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("vppd.toml");
+    std::fs::write(&file, "[devices]\nurl = 5\n").unwrap();
+    let name = file.to_str().unwrap();
+    for command in ["run", "check"] {
+        let arguments = Arguments::try_parse_from(["vppd", "--config", name, command]).unwrap();
+        let error = execute(arguments, |_| panic!("must not run")).unwrap_err();
+        assert_eq!(exit_code(&error), 78);
+        assert!(explain(&error).starts_with(&format!("{name}:2:7: `url` must be text in quotes")));
+    }
 }
