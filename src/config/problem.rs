@@ -34,7 +34,7 @@ pub struct Position {
     pub column: usize,
     /// How many characters of the line are meant.
     pub width: usize,
-    /// The line; empty when it may hold a private key.
+    /// The line, cut when it is very long; empty when it may hold a private key.
     pub excerpt: String,
 }
 
@@ -51,7 +51,8 @@ impl std::error::Error for ConfigErrors {}
 const EXCERPT: usize = 160;
 
 impl ConfigErrors {
-    pub(super) fn new(file: &str, text: &str, faults: Vec<Fault>) -> ConfigErrors {
+    pub(super) fn new(file: &str, text: &str, mut faults: Vec<Fault>) -> ConfigErrors {
+        faults.sort_by_key(|fault| (fault.missing, fault.span.start));
         let problems = faults.into_iter().map(|fault| Problem {
             position: (!text.is_empty() && !fault.missing).then(|| Position::of(text, &fault.span)),
             message: fault.message,
@@ -84,7 +85,7 @@ impl Position {
         let end = floor(text, span.end).clamp(start, (line_start + line.len()).max(start));
         let width = text.get(start..end).unwrap_or_default().chars().count().max(1);
         // Somebody may have pasted a key where a path belongs: such a file is not shown in any journal.
-        let hidden = text.contains("PRIVATE KEY");
+        let hidden = text.contains("PRIVATE KEY") || column > EXCERPT;
         let shown = line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(EXCERPT);
         let excerpt = if hidden { String::new() } else { shown.collect() };
         Position { line: before.matches('\n').count() + 1, column, width, excerpt }
@@ -96,17 +97,18 @@ fn floor(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|&index| text.is_char_boundary(index)).unwrap_or(0)
 }
 
-/// Joins syntax errors and faults in the order of the file. A line whose syntax is broken is told once, and nothing is
-/// called missing while parts of the file are not understood.
+/// Joins syntax errors and faults. Of a line whose syntax is broken only the first error is told, and what follows from
+/// it is not: faults in that line and the next, and keys that seem to be missing.
 pub(super) fn merge(text: &str, syntax: Vec<toml::de::Error>, mut faults: Vec<Fault>) -> Vec<Fault> {
-    let line = |span: &Range<usize>| Position::of(text, span).line;
-    let broken: Vec<Fault> = syntax.into_iter().map(syntax_fault).collect();
+    let line = |fault: &Fault| Position::of(text, &fault.span).line;
+    let mut broken: Vec<Fault> = syntax.into_iter().map(syntax_fault).collect();
     if !broken.is_empty() {
-        let lines: Vec<usize> = broken.iter().map(|fault| line(&fault.span)).collect();
-        faults.retain(|fault| !fault.missing && !lines.contains(&line(&fault.span)));
+        broken.sort_by_key(|fault| fault.span.start);
+        broken.dedup_by_key(|fault| line(fault));
+        let lines: Vec<usize> = broken.iter().flat_map(|fault| [line(fault), line(fault) + 1]).collect();
+        faults.retain(|fault| !fault.missing && !lines.contains(&line(fault)));
         faults.extend(broken);
     }
-    faults.sort_by_key(|fault| (fault.missing, fault.span.start));
     faults
 }
 

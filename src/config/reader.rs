@@ -103,7 +103,7 @@ impl<'d> Reader<'d> {
             (Some(near), None) => format!("did you mean `{near}`?"),
             (None, None) => format!("[{section}] has: {}", keys.join(", ")),
         };
-        fault(span, format!("unknown key `{key}` in [{section}]"), advice)
+        fault(span, format!("unknown key `{}` in [{section}]", key.escape_debug()), advice)
     }
 
     fn unknown_section(&self, name: &str, span: Range<usize>) -> Fault {
@@ -112,7 +112,7 @@ impl<'d> Reader<'d> {
             Some(near) => format!("did you mean [{near}]?"),
             None => format!("the sections are: {}", sections.join(", ")),
         };
-        fault(span, format!("unknown section [{name}]"), advice)
+        fault(span, format!("unknown section [{}]", name.escape_debug()), advice)
     }
 
     fn stray_key(&self, key: &str, span: Range<usize>) -> Fault {
@@ -120,7 +120,7 @@ impl<'d> Reader<'d> {
             Some(homes) => format!("`{key}` belongs in {homes}"),
             None => "every key stands below the [section] that it belongs to".to_owned(),
         };
-        fault(span, format!("the key `{key}` stands outside of every section"), advice)
+        fault(span, format!("the key `{}` stands outside of every section", key.escape_debug()), advice)
     }
 }
 
@@ -217,7 +217,7 @@ impl<'d> Section<'_, 'd> {
         self.fault(
             key,
             format!("`{key}` has no choice \"{}\"", text.escape_debug()),
-            format!("{near}Choose from \"{list}\""),
+            format!("{near}the choices are \"{list}\""),
         );
         default
     }
@@ -341,5 +341,5 @@ fn fault(span: Range<usize>, message: impl Into<String>, advice: impl Into<Strin
 fn nearest<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
     let word = word.to_lowercase().replace('_', "-");
     let scored = names.iter().map(|name| (strsim::normalized_damerau_levenshtein(&word, name), *name));
-    scored.filter(|(score, _)| *score >= 0.6).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+    scored.filter(|(score, _)| *score >= 0.5).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
