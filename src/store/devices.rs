@@ -66,13 +66,15 @@ pub struct Push {
     pub pushed_at: Option<Timestamp>,
     /// Pushes since the device was last seen.
     pub pushes: u32,
-    /// APNs asked to wait until then.
+    /// 429s in a row.
+    pub throttled: u32,
+    /// No push before that.
     pub after: Option<Timestamp>,
 }
 
 const COLUMNS: &str = "id, udid, user_enrolment, serial, state, fingerprint, topic, name, model, product_name, \
                        os_version, build_version, supervised, push_token, push_magic, token_updated_at, \
-                       push_dead_since, push_problem, pushed_at, pushes, push_after, authenticated_at, enrolled_at, \
+                       push_dead_since, push_problem, pushed_at, pushes, push_throttled, push_after, authenticated_at, enrolled_at, \
                        checked_out_at, last_seen";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Device, StoreError> {
@@ -102,12 +104,13 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Device, StoreError> {
             problem: row.get(17)?,
             pushed_at: maybe_time(row.get(18)?)?,
             pushes: row.get(19)?,
-            after: maybe_time(row.get(20)?)?,
+            throttled: row.get(20)?,
+            after: maybe_time(row.get(21)?)?,
         },
-        authenticated_at: time(row.get(21)?)?,
-        enrolled_at: maybe_time(row.get(22)?)?,
-        checked_out_at: maybe_time(row.get(23)?)?,
-        last_seen: maybe_time(row.get(24)?)?,
+        authenticated_at: time(row.get(22)?)?,
+        enrolled_at: maybe_time(row.get(23)?)?,
+        checked_out_at: maybe_time(row.get(24)?)?,
+        last_seen: maybe_time(row.get(25)?)?,
     })
 }
 
@@ -180,7 +183,7 @@ pub fn authenticate(
                  topic = ?5, name = ?6, model = ?7, product_name = ?8, os_version = ?9, build_version = ?10,
                  supervised = ?11, authenticated_at = ?12, last_seen = ?12, push_token = NULL, push_magic = NULL,
                  token_updated_at = NULL, push_dead_since = NULL, push_problem = '', pushed_at = NULL, pushes = 0,
-                 push_after = NULL, enrolled_at = NULL, checked_out_at = NULL WHERE id = ?13",
+                 push_throttled = 0, push_after = NULL, enrolled_at = NULL, checked_out_at = NULL WHERE id = ?13",
             values,
         )?;
         return Ok(known);
@@ -212,7 +215,7 @@ pub fn token_update(
     execute(
         connection,
         "UPDATE device SET push_token = ?2, push_magic = ?3, token_updated_at = ?4, push_dead_since = NULL,
-             push_problem = '', pushes = 0, push_after = NULL, pushed_at = NULL, state = 'enrolled', last_seen = ?4,
+             push_problem = '', pushes = 0, push_throttled = 0, push_after = NULL, pushed_at = NULL, state = 'enrolled', last_seen = ?4,
              enrolled_at = CASE WHEN state = 'enrolled' THEN coalesce(enrolled_at, ?4) ELSE ?4 END,
              checked_out_at = NULL WHERE id = ?1",
         params![id.0, token, magic, micros(now)],
@@ -273,46 +276,37 @@ pub fn seen(connection: &Connection, devices: &[(DeviceId, Timestamp)]) -> Resul
     Ok(())
 }
 
-/// How a push went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pushed {
-    /// APNs took it.
-    Accepted,
-    /// The token is dead.
-    Dead { since: Timestamp, problem: String },
-    /// Not before then.
-    Later { until: Timestamp, problem: String },
-}
-
-/// Keeps how a push went.
-pub fn pushed(connection: &Connection, id: DeviceId, how: &Pushed, now: Timestamp) -> Result<(), StoreError> {
-    match how {
-        Pushed::Accepted => execute(
-            connection,
-            "UPDATE device SET pushed_at = ?2, pushes = pushes + 1, push_after = NULL, push_problem = '' WHERE id = ?1",
-            params![id.0, micros(now)],
-        )?,
-        Pushed::Dead { since, problem } => execute(
-            connection,
-            "UPDATE device SET push_dead_since = ?2, push_problem = ?3, pushed_at = ?4 WHERE id = ?1",
-            params![id.0, micros(*since), problem, micros(now)],
-        )?,
-        Pushed::Later { until, problem } => execute(
-            connection,
-            "UPDATE device SET push_after = ?2, push_problem = ?3 WHERE id = ?1",
-            params![id.0, micros(*until), problem],
-        )?,
-    };
+/// Keeps how the pushes to a device went.
+pub fn pushed(connection: &Connection, id: DeviceId, push: &Push) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE device SET push_dead_since = ?2, push_problem = ?3, pushed_at = ?4, pushes = ?5, push_throttled = ?6,
+             push_after = ?7 WHERE id = ?1 AND push_token IS ?8",
+        params![
+            id.0,
+            push.dead_since.map(micros),
+            push.problem,
+            push.pushed_at.map(micros),
+            push.pushes,
+            push.throttled,
+            push.after.map(micros),
+            push.token
+        ],
+    )?;
     Ok(())
 }
 
-/// Enrolled devices for which commands wait and that can be woken.
-pub fn to_wake(connection: &Connection) -> Result<Vec<Device>, StoreError> {
+/// Enrolled devices for which commands wait and that can be woken, with the time since when the oldest command waits.
+/// With `held_back` the commands of these types do not count.
+pub fn to_wake(connection: &Connection, held_back: &[&str]) -> Result<Vec<(Device, Timestamp)>, StoreError> {
+    let held = held_back.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(", ");
     let sql = format!(
-        "SELECT {COLUMNS} FROM device WHERE state = 'enrolled' AND push_token IS NOT NULL AND push_dead_since IS NULL
-             AND id IN (SELECT device_id FROM command WHERE state IN ('queued', 'sent', 'not-now')) ORDER BY id"
+        "WITH waiting AS (SELECT device_id, min(queued_at) AS since FROM command
+             WHERE state IN ('queued', 'sent', 'not-now') AND request_type NOT IN ({held}) GROUP BY device_id)
+         SELECT {COLUMNS}, since FROM device JOIN waiting ON waiting.device_id = device.id
+         WHERE state = 'enrolled' AND push_token IS NOT NULL AND push_dead_since IS NULL ORDER BY id"
     );
-    rows(connection, &sql, [], read)
+    rows(connection, &sql, [], |row| Ok((read(row)?, time(row.get(26)?)?)))
 }
 
 /// What the device listener keeps in memory of a device.

@@ -26,6 +26,7 @@ pub struct Event {
     /// Apple's id of it.
     pub event_id: Option<String>,
     pub intended_at: Timestamp,
+    pub sent_at: Option<Timestamp>,
     pub next_look_at: Option<Timestamp>,
     /// How often Apple was asked how far it is.
     pub looks: u32,
@@ -34,8 +35,10 @@ pub struct Event {
 /// How far an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventState {
-    /// Recorded; may or may not have reached Apple if vppd was stopped since.
+    /// Recorded, and certainly not sent.
     Intended,
+    /// Being sent by this process; after a restart it becomes [`EventState::Unknown`].
+    Sending,
     /// It may have reached Apple: only a listing can tell.
     Unknown,
     /// Apple works on it.
@@ -50,8 +53,7 @@ pub struct Reserved {
     pub serial: String,
 }
 
-const COLUMNS: &str =
-    "id, location_id, verb, state, adam_ids, pricing_params, pairs, event_id, intended_at, next_look_at, looks";
+const COLUMNS: &str = "id, location_id, verb, state, adam_ids, pricing_params, pairs, event_id, intended_at, sent_at, next_look_at, looks";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Event, StoreError> {
     let (verb, state): (String, String) = (row.get(2)?, row.get(3)?);
@@ -62,6 +64,7 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Event, StoreError> {
         verb: Verb::from_word(&verb).ok_or_else(|| StoreError::Damaged(format!("verb {verb}")))?,
         state: match state.as_str() {
             "intended" => EventState::Intended,
+            "sending" => EventState::Sending,
             "unknown" => EventState::Unknown,
             "accepted" => EventState::Accepted,
             other => return Err(StoreError::Damaged(format!("event state {other}"))),
@@ -70,8 +73,9 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Event, StoreError> {
         pairs: row.get::<_, i64>(6)?.max(0) as u64,
         event_id: row.get(7)?,
         intended_at: time(row.get(8)?)?,
-        next_look_at: maybe_time(row.get(9)?)?,
-        looks: row.get(10)?,
+        sent_at: maybe_time(row.get(9)?)?,
+        next_look_at: maybe_time(row.get(10)?)?,
+        looks: row.get(11)?,
     })
 }
 
@@ -155,6 +159,31 @@ pub fn reserved(connection: &Connection, id: &str) -> Result<Vec<Reserved>, Stor
     })
 }
 
+/// It is about to be sent.
+pub fn sending(connection: &Connection, id: &str, now: Timestamp) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE licence_event SET state = 'sending', sent_at = ?2 WHERE id = ?1",
+        params![id, micros(now)],
+    )?;
+    Ok(())
+}
+
+/// Apple surely did not take it: it can be sent again.
+pub fn not_sent(connection: &Connection, id: &str) -> Result<(), StoreError> {
+    execute(connection, "UPDATE licence_event SET state = 'intended', sent_at = NULL WHERE id = ?1", [id])?;
+    Ok(())
+}
+
+/// After a start: what was being sent may have arrived or not. Looked at from `look_at` on.
+pub fn after_restart(connection: &Connection, look_at: Timestamp) -> Result<usize, StoreError> {
+    execute(
+        connection,
+        "UPDATE licence_event SET state = 'unknown', next_look_at = ?1 WHERE state = 'sending'",
+        [micros(look_at)],
+    )
+}
+
 /// Apple accepted it and works on it.
 pub fn accepted(connection: &Connection, id: &str, event_id: &str, look_at: Timestamp) -> Result<(), StoreError> {
     execute(
@@ -188,9 +217,16 @@ pub fn look_again(connection: &Connection, id: &str, look_at: Timestamp) -> Resu
 /// How an event ended for a pair that did not go through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairFailure {
-    /// Apple's number, if it gave one.
+    /// Apple's number, if Apple refused the pair; then there is a pause before the next try.
     pub number: Option<i64>,
     pub reason: String,
+}
+
+impl PairFailure {
+    /// Not done, through no fault of the pair: it may be tried again at once.
+    pub fn released(reason: &str) -> PairFailure {
+        PairFailure { number: None, reason: reason.into() }
+    }
 }
 
 /// What a settled event leaves behind.
@@ -282,6 +318,9 @@ fn did_not(
     failure: &PairFailure,
     settlement: &Settlement,
 ) -> Result<(), StoreError> {
+    if failure.number.is_none() {
+        return Ok(());
+    }
     let Some(device) = devices::id_by_serial(connection, &pair.serial)? else { return Ok(()) };
     let mut known = pairs::get_or_new(connection, device, &pair.adam_id)?;
     let pause = settlement.cool_down.saturating_mul(1 << known.progress.tries.min(6));

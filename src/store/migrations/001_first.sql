@@ -78,17 +78,19 @@ CREATE TABLE assignment (
     PRIMARY KEY (location_id, generation, adam_id, pricing_param, holder_kind, holder)
 ) STRICT, WITHOUT ROWID;
 
--- A request to Apple: intended, then accepted (Apple gave an eventId), then settled.
+-- A request to Apple: intended, sending, then accepted (Apple gave an eventId), then settled. Whoever finds one
+-- 'sending' after a crash does not know whether it arrived: it becomes 'unknown', and a listing tells.
 CREATE TABLE licence_event (
     id TEXT PRIMARY KEY,
     location_id INTEGER NOT NULL REFERENCES location (id) ON DELETE CASCADE,
     verb TEXT NOT NULL CHECK (verb IN ('associate', 'disassociate')),
-    state TEXT NOT NULL CHECK (state IN ('intended', 'unknown', 'accepted', 'settled')),
+    state TEXT NOT NULL CHECK (state IN ('intended', 'sending', 'unknown', 'accepted', 'settled')),
     adam_ids TEXT NOT NULL,              -- JSON array, with pricing_params beside it
     pricing_params TEXT NOT NULL,
     pairs INTEGER NOT NULL,
     event_id TEXT,
     intended_at INTEGER NOT NULL,
+    sent_at INTEGER,
     next_look_at INTEGER,
     looks INTEGER NOT NULL DEFAULT 0,
     settled_at INTEGER,
@@ -165,7 +167,8 @@ CREATE TABLE device (
     push_problem TEXT NOT NULL DEFAULT '',
     pushed_at INTEGER,
     pushes INTEGER NOT NULL DEFAULT 0,   -- since the device was last seen
-    push_after INTEGER,                  -- APNs asked to wait until then
+    push_throttled INTEGER NOT NULL DEFAULT 0, -- 429s in a row
+    push_after INTEGER,                  -- no push before that
     authenticated_at INTEGER NOT NULL,
     enrolled_at INTEGER,
     checked_out_at INTEGER,
