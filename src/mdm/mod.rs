@@ -1,1 +1,2 @@
-//! (to come)
+//! Device management: what devices say and hear. (Each part says what it must not know.)
+pub mod identity;

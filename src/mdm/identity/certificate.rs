@@ -1,0 +1,70 @@
+//! Small questions to one X.509 certificate: how CMS names it, whether a name means it, its fingerprint.
+//!
+//! Trusts nothing: chains and validity are for [`super::authority`].
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rasn::types::{Any, Integer};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_KEY_IDENTIFIER;
+use x509_parser::prelude::FromDer;
+
+use super::cms::wire::{self, CertificateIdentifier, IssuerAndSerial};
+
+/// SHA-256 over the DER certificate, the form in which certificates are pinned and profiles name the authority.
+pub fn fingerprint(der: &[u8]) -> [u8; 32] {
+    let mut fingerprint = [0; 32];
+    fingerprint.copy_from_slice(digest(&SHA256, der).as_ref());
+    fingerprint
+}
+
+/// Reads one DER certificate; `None` when it is none or bytes follow.
+pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
+    X509Certificate::from_der(der).ok().filter(|(rest, _)| rest.is_empty()).map(|(_, certificate)| certificate)
+}
+
+/// How CMS names this certificate: issuer and serial number.
+pub(super) fn identifier(der: &[u8]) -> Option<CertificateIdentifier> {
+    let certificate = parse(der)?;
+    Some(CertificateIdentifier::IssuerAndSerial(IssuerAndSerial {
+        issuer: Any::new(certificate.issuer().as_raw().to_vec()),
+        serial: serial(&certificate)?,
+    }))
+}
+
+/// Whether CMS means this certificate, by issuer and serial number or by subject key identifier.
+pub(super) fn is_identified_by(der: &[u8], identifier: &CertificateIdentifier) -> bool {
+    let Some(certificate) = parse(der) else { return false };
+    match identifier {
+        CertificateIdentifier::IssuerAndSerial(wanted) => {
+            serial(&certificate).as_ref() == Some(&wanted.serial)
+                && same_name(certificate.issuer().as_raw(), wanted.issuer.as_bytes())
+        }
+        CertificateIdentifier::SubjectKeyIdentifier(wanted) => {
+            subject_key_identifier(&certificate) == Some(wanted.as_ref())
+        }
+    }
+}
+
+fn serial(certificate: &X509Certificate<'_>) -> Option<Integer> {
+    let mut encoded = vec![0x02, u8::try_from(certificate.raw_serial().len()).ok().filter(|length| *length < 0x80)?];
+    encoded.extend_from_slice(certificate.raw_serial());
+    wire::decode(&encoded, "serial number").ok()
+}
+
+/// Equal bytes, or equal after decoding: a streaming sender may have written the name with other lengths.
+fn same_name(a: &[u8], b: &[u8]) -> bool {
+    a == b
+        || matches!(
+            (wire::decode::<rasn_pkix::Name>(a, "name"), wire::decode::<rasn_pkix::Name>(b, "name")),
+            (Ok(a), Ok(b)) if a == b
+        )
+}
+
+fn subject_key_identifier<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
+    let extension = certificate.get_extension_unique(&OID_X509_EXT_SUBJECT_KEY_IDENTIFIER).ok()??;
+    match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0),
+        _ => None,
+    }
+}
