@@ -31,7 +31,9 @@ pub enum CmsError {
     #[error("the message does not contain the certificate of its signer")]
     NoSignerCertificate,
     /// An algorithm that is not accepted, by its object identifier.
-    #[error("the message uses the algorithm {0}, which is not accepted; the sender must use AES, SHA-2 and RSA or ECDSA")]
+    #[error(
+        "the message uses the algorithm {0}, which is not accepted; the sender must use AES, SHA-2 and RSA or ECDSA"
+    )]
     Algorithm(String),
     /// RSA below 2048 bits or above 8192.
     #[error("the signer's RSA key is not between 2048 and 8192 bits long; the sender must make a new key")]

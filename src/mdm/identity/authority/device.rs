@@ -142,7 +142,10 @@ impl DeviceAuthority {
         const FOREIGN: AuthorityError = AuthorityError::Foreign("another authority signed it");
         let root = certificate::parse(&self.root.certificate)
             .ok_or(AuthorityError::Unusable("certificate of the device authority"))?;
-        if certificate.issuer().as_raw() != root.subject().as_raw() {
+        // The outer algorithm is not signed: were it not compared, one identity could have many fingerprints.
+        if certificate.issuer().as_raw() != root.subject().as_raw()
+            || certificate.signature_algorithm != certificate.tbs_certificate.signature
+        {
             return Err(FOREIGN);
         }
         let parts: Signed = wire::decode(der, "certificate").map_err(|_| FOREIGN)?;

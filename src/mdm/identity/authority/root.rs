@@ -81,12 +81,7 @@ pub fn certificate_pem(der: &[u8]) -> String {
 }
 
 /// Parameters with the subject and validity set; everything else off.
-pub fn params(
-    organisation: &str,
-    common_name: &str,
-    not_before: Timestamp,
-    not_after: Timestamp,
-) -> CertificateParams {
+pub fn params(organisation: &str, common_name: &str, not_before: Timestamp, not_after: Timestamp) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     if !organisation.is_empty() {

@@ -131,7 +131,10 @@ fn openssl_accepts_a_server_certificate_for_its_name() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "root.pem", root.as_bytes());
         write(folder.path(), "chain.pem", issued.chain_pem.as_bytes());
-        openssl(folder.path(), &format!("verify -no_check_time -x509_strict -purpose sslserver -CAfile root.pem {check} {name} chain.pem"));
+        openssl(
+            folder.path(),
+            &format!("verify -no_check_time -x509_strict -purpose sslserver -CAfile root.pem {check} {name} chain.pem"),
+        );
         assert!(issued.not_after < later(397) && issued.not_after > later(390));
         assert_eq!(issued.chain_pem.matches("BEGIN").count(), 2);
         assert!(rcgen::KeyPair::from_pem(issued.key_pem.expose_secret()).is_ok());

@@ -63,10 +63,7 @@ fn signed_data<'a>(
     let signed = SignedData {
         version: Integer::ONE,
         digest_algorithms: SetOf::from_vec(digests),
-        encapsulated: Encapsulated {
-            content_type: wire::DATA.into(),
-            content: content.map(OctetString::from_slice),
-        },
+        encapsulated: Encapsulated { content_type: wire::DATA.into(), content: content.map(OctetString::from_slice) },
         certificates: Some(SetOf::from_vec(certificates.map(|der| Any::new(der.to_vec())).collect())),
         revocations: None,
         signers: SetOf::from_vec(signers),
