@@ -1,6 +1,8 @@
 //! A real SCEP client, strongSwan's `pki --scep`, enrols with the functions of `vppd::mdm::identity` behind a small
 //! HTTP endpoint. What is checked is the wire: another implementation makes the request and reads the answer.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of a test fail by panicking")]
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Output};

@@ -3,13 +3,16 @@
 //! Trusts nothing: chains and validity are for [`super::authority`].
 
 use aws_lc_rs::digest::{SHA256, digest};
-use rasn::types::{Any, Integer};
+use rasn::types::Any;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_KEY_IDENTIFIER;
 use x509_parser::prelude::FromDer;
 
 use super::cms::wire::{self, CertificateIdentifier, IssuerAndSerial};
+
+/// The tag of an ASN.1 INTEGER.
+const INTEGER: u8 = 0x02;
 
 /// SHA-256 over the DER certificate, the form in which certificates are pinned and profiles name the authority.
 pub fn fingerprint(der: &[u8]) -> [u8; 32] {
@@ -26,30 +29,25 @@ pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
 /// How CMS names this certificate: issuer and serial number.
 pub(super) fn identifier(der: &[u8]) -> Option<CertificateIdentifier> {
     let certificate = parse(der)?;
+    let serial = certificate.raw_serial();
+    let header = [INTEGER, u8::try_from(serial.len()).ok().filter(|length| *length < 0x80)?];
     Some(CertificateIdentifier::IssuerAndSerial(IssuerAndSerial {
         issuer: Any::new(certificate.issuer().as_raw().to_vec()),
-        serial: serial(&certificate)?,
+        serial: Any::new([&header, serial].concat()),
     }))
 }
 
 /// Whether CMS means this certificate, by issuer and serial number or by subject key identifier.
-pub(super) fn is_identified_by(der: &[u8], identifier: &CertificateIdentifier) -> bool {
-    let Some(certificate) = parse(der) else { return false };
+pub(super) fn is_identified_by(certificate: &X509Certificate<'_>, identifier: &CertificateIdentifier) -> bool {
     match identifier {
         CertificateIdentifier::IssuerAndSerial(wanted) => {
-            serial(&certificate).as_ref() == Some(&wanted.serial)
+            matches!(wanted.serial.as_bytes(), [INTEGER, _, serial @ ..] if serial == certificate.raw_serial())
                 && same_name(certificate.issuer().as_raw(), wanted.issuer.as_bytes())
         }
         CertificateIdentifier::SubjectKeyIdentifier(wanted) => {
-            subject_key_identifier(&certificate) == Some(wanted.as_ref())
+            subject_key_identifier(certificate) == Some(wanted.as_ref())
         }
     }
-}
-
-fn serial(certificate: &X509Certificate<'_>) -> Option<Integer> {
-    let mut encoded = vec![0x02, u8::try_from(certificate.raw_serial().len()).ok().filter(|length| *length < 0x80)?];
-    encoded.extend_from_slice(certificate.raw_serial());
-    wire::decode(&encoded, "serial number").ok()
 }
 
 /// Equal bytes, or equal after decoding: a streaming sender may have written the name with other lengths.

@@ -97,11 +97,12 @@ fn key_length(algorithm: &'static Algorithm) -> usize {
 }
 
 fn own_transport(recipient: &Recipient<'_>, enveloped: &EnvelopedData) -> Result<KeyTransport, CmsError> {
+    let own = certificate::parse(recipient.certificate).ok_or(CmsError::Decrypt)?;
     enveloped
         .recipients
         .iter()
         .filter_map(|info| wire::decode::<KeyTransport>(info.as_bytes(), "recipient").ok())
-        .find(|transport| certificate::is_identified_by(recipient.certificate, &transport.recipient))
+        .find(|transport| certificate::is_identified_by(&own, &transport.recipient))
         .ok_or(CmsError::Decrypt)
 }
 

@@ -4,6 +4,7 @@
 //! looked at: clocks of devices are wrong.
 
 use rasn::prelude::*;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::CmsError;
 use super::algorithm::{Digest, verify_raw};
@@ -39,11 +40,12 @@ impl SignedMessage {
     /// Verifies the signature over `body`, whatever content is embedded.
     pub fn verify_detached(&self, body: &[u8]) -> Result<Signer<'_>, CmsError> {
         let info = self.signer_info()?;
-        let certificate = self
+        let (certificate, parsed) = self
             .certificates()
-            .find(|der| certificate::is_identified_by(der, &info.identifier))
+            .filter_map(|der| Some((der, certificate::parse(der)?)))
+            .find(|(_, parsed)| certificate::is_identified_by(parsed, &info.identifier))
             .ok_or(CmsError::NoSignerCertificate)?;
-        self.verify_by(info, certificate, body)?;
+        self.verify_by(info, parsed.public_key(), body)?;
         Ok(Signer { certificate, info })
     }
 
@@ -65,10 +67,8 @@ impl SignedMessage {
         }
     }
 
-    fn verify_by(&self, info: &SignerInfo, certificate: &[u8], body: &[u8]) -> Result<(), CmsError> {
+    fn verify_by(&self, info: &SignerInfo, key: &SubjectPublicKeyInfo<'_>, body: &[u8]) -> Result<(), CmsError> {
         let digest = Digest::of(&info.digest_algorithm)?;
-        let certificate = certificate::parse(certificate).ok_or(CmsError::Malformed("signer's certificate"))?;
-        let key = certificate.public_key();
         let verify =
             |message: &[u8]| verify_raw(key, Some(digest), &info.signature_algorithm, message, &info.signature);
         let Some(attributes) = &info.signed_attributes else {

@@ -140,7 +140,7 @@ fn damaged_signatures_never_panic_and_never_prove_anything_else() {
 }
 
 fn public_key(certificate: &[u8]) -> Vec<u8> {
-    crate::mdm::identity::certificate::parse(certificate).unwrap().public_key().raw.to_vec()
+    crate::mdm::identity::certificate::parse(certificate).unwrap().public_key().subject_public_key.data.to_vec()
 }
 
 #[test]
@@ -230,5 +230,31 @@ fn damaged_envelopes_never_panic() {
     let sealed = seal(AUTHORITY.certificate_der(), BODY).unwrap();
     for damaged in damaged(&sealed).step_by(7) {
         let _ = open(&AUTHORITY.recipient(), &damaged, LIMIT);
+    }
+}
+
+#[test]
+fn zz_speed() {
+    use base64::Engine;
+    let folder = signer("rsa:2048");
+    for options in ["", "-md sha1 -stream"] {
+        let header = base64::engine::general_purpose::STANDARD.encode(signed(folder.path(), options));
+        let t = std::time::Instant::now();
+        for _ in 0..2000 {
+            verify_message(&header, BODY, LIMIT).unwrap();
+        }
+        eprintln!("SPEED {options}: {:?} each", t.elapsed() / 2000);
+        let sig = base64::engine::general_purpose::STANDARD.decode(&header).unwrap();
+        let t = std::time::Instant::now();
+        for _ in 0..2000 {
+            SignedMessage::parse(&sig, LIMIT).unwrap();
+        }
+        eprintln!("SPEED parse: {:?} each", t.elapsed() / 2000);
+        let c = certificate(folder.path());
+        let t = std::time::Instant::now();
+        for _ in 0..2000 {
+            assert!(crate::mdm::identity::certificate::parse(&c).is_some());
+        }
+        eprintln!("SPEED cert: {:?} each", t.elapsed() / 2000);
     }
 }

@@ -68,7 +68,7 @@ pub enum CertificateIdentifier {
 #[derive(AsnType, Clone, Debug, Decode, Encode, PartialEq, Eq, Hash)]
 pub struct IssuerAndSerial {
     pub issuer: Any,
-    pub serial: Integer,
+    pub serial: Any,
 }
 
 #[derive(AsnType, Clone, Debug, Decode, Encode, PartialEq, Eq, Hash)]
