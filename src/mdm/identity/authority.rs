@@ -17,9 +17,12 @@ pub enum AuthorityError {
     /// The key could not be made.
     #[error("a new key for the {0} could not be made; nothing was changed, try again")]
     Key(&'static str),
-    /// PEM text that is not what it should be, or key and certificate do not belong together.
+    /// PEM text that is not what it should be.
     #[error("the {0} cannot be used; restore the one that was backed up")]
     Unusable(&'static str),
+    /// Two halves of different backups.
+    #[error("the key of the authority does not belong to its certificate; restore both from the same backup")]
+    Mismatch,
     /// A certificate could not be made; the text is the crypto library's.
     #[error("the certificate could not be made: {0}")]
     Issue(String),

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use x509_parser::certificate::X509Certificate;
 
 use super::AuthorityError;
-use super::root::{Root, issue, params};
+use super::root::{LONGEST_NAME, Root, issue, params};
 use crate::entropy::Entropy;
 use crate::mdm::identity::certificate;
 use crate::mdm::identity::cms::wire::{self, Signed};
@@ -22,7 +22,7 @@ pub struct DeviceAuthority {
 /// Whom a device certificate names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentitySubject {
-    /// The enrolment's random reference; becomes the common name. At most 64 characters.
+    /// The enrolment's random reference; becomes the common name. 1 to 64 characters.
     pub reference: String,
     /// The customer's name; empty leaves it out.
     pub organisation: String,
@@ -100,6 +100,9 @@ impl DeviceAuthority {
         not_before: Timestamp,
         not_after: Timestamp,
     ) -> Result<Vec<u8>, AuthorityError> {
+        if !(1..=LONGEST_NAME).contains(&subject.reference.chars().count()) {
+            return Err(AuthorityError::Issue(format!("the reference must have 1 to {LONGEST_NAME} characters")));
+        }
         let key = rcgen::SubjectPublicKeyInfo::from_der(spki_der).map_err(issue)?;
         let mut params = params(&subject.organisation, &subject.reference, not_before, not_after);
         params.serial_number = Some(serial.to_vec().into());
@@ -119,9 +122,7 @@ impl DeviceAuthority {
         now: Timestamp,
         grace: std::time::Duration,
     ) -> Result<IssuedIdentity, AuthorityError> {
-        let certificate = certificate::parse(certificate_der).ok_or(AuthorityError::Foreign("it cannot be read"))?;
-        self.check_signature(certificate_der, &certificate)?;
-        check_usage(&certificate)?;
+        let certificate = self.own(certificate_der)?;
         let second = |time: i64| Timestamp::from_second(time).map_err(|_| AuthorityError::Foreign("its dates"));
         let not_before = second(certificate.validity().not_before.timestamp())?;
         let not_after = second(certificate.validity().not_after.timestamp())?;
@@ -138,17 +139,27 @@ impl DeviceAuthority {
         })
     }
 
+    /// Reads a certificate that this authority issued to a device, at whatever time.
+    pub(in crate::mdm::identity) fn own<'a>(&self, der: &'a [u8]) -> Result<X509Certificate<'a>, AuthorityError> {
+        let certificate = certificate::parse(der).ok_or(AuthorityError::Foreign("it cannot be read"))?;
+        self.check_signature(der, &certificate)?;
+        check_usage(&certificate)?;
+        Ok(certificate)
+    }
+
     fn check_signature(&self, der: &[u8], certificate: &X509Certificate<'_>) -> Result<(), AuthorityError> {
         const FOREIGN: AuthorityError = AuthorityError::Foreign("another authority signed it");
         let root = certificate::parse(&self.root.certificate)
             .ok_or(AuthorityError::Unusable("certificate of the device authority"))?;
-        // The outer algorithm is not signed: were it not compared, one identity could have many fingerprints.
+        let parts: Signed = wire::decode(der, "certificate").map_err(|_| FOREIGN)?;
+        // The outer algorithm is not signed: were it not compared, one identity could have many fingerprints. And what
+        // one parser reads must be what the other verifies.
         if certificate.issuer().as_raw() != root.subject().as_raw()
             || certificate.signature_algorithm != certificate.tbs_certificate.signature
+            || certificate.tbs_certificate.as_ref() != parts.to_be_signed.as_bytes()
         {
             return Err(FOREIGN);
         }
-        let parts: Signed = wire::decode(der, "certificate").map_err(|_| FOREIGN)?;
         verify_raw(
             root.public_key(),
             Some(Digest::Sha256),

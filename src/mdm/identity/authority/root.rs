@@ -51,7 +51,7 @@ impl Root {
             return Err(CERTIFICATE);
         }
         if parsed.public_key().raw != key.subject_public_key_info() {
-            return Err(AuthorityError::Unusable("key of the authority: it belongs to another certificate; it"));
+            return Err(AuthorityError::Mismatch);
         }
         Root::new(certificate, key)
     }
@@ -80,14 +80,17 @@ pub fn certificate_pem(der: &[u8]) -> String {
     pem
 }
 
-/// Parameters with the subject and validity set; everything else off.
+/// The longest name that X.509 allows.
+pub const LONGEST_NAME: usize = 64;
+
+/// Parameters with the subject and validity set; everything else off. Names are cut to what X.509 allows.
 pub fn params(organisation: &str, common_name: &str, not_before: Timestamp, not_after: Timestamp) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     if !organisation.is_empty() {
-        params.distinguished_name.push(DnType::OrganizationName, organisation);
+        params.distinguished_name.push(DnType::OrganizationName, cut(organisation));
     }
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, cut(common_name));
     // rcgen's time type, without depending on its crate.
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     let since = |time: Timestamp| std::time::Duration::from_secs(u64::try_from(time.as_second()).unwrap_or(0));
@@ -95,6 +98,10 @@ pub fn params(organisation: &str, common_name: &str, not_before: Timestamp, not_
     params.not_after = epoch + since(not_after);
     params.use_authority_key_identifier_extension = true;
     params
+}
+
+fn cut(name: &str) -> String {
+    name.chars().take(LONGEST_NAME).collect()
 }
 
 /// `time` plus `duration`, stopping at the last second that X.509 can say.

@@ -141,3 +141,19 @@ fn openssl_accepts_a_server_certificate_for_its_name() {
     }
     assert!(server.issue_server("not a name ü", now()).is_err());
 }
+
+#[test]
+fn long_names_are_cut_but_a_reference_never() {
+    let long = "Ämter ".repeat(40);
+    let authority = ServerAuthority::generate(&long, now(), &Entropy::seeded(4)).unwrap();
+    let certificate = parse(authority.certificate_der()).unwrap();
+    for name in certificate.subject().iter_attributes() {
+        assert_eq!(name.as_str().unwrap().chars().count(), 64);
+    }
+    let folder = signer("rsa:2048");
+    let spki = openssl(folder.path(), "pkey -in key.pem -pubout -outform DER");
+    for reference in [String::new(), "r".repeat(65)] {
+        let subject = IdentitySubject { reference, organisation: long.clone() };
+        assert!(matches!(AUTHORITY.issue(&spki, &subject, [1; 16], now(), later(1)), Err(AuthorityError::Issue(_))));
+    }
+}

@@ -71,7 +71,8 @@ pub struct ScepRequest {
     /// `None` when the request has none: refuse a [`MessageType::PkcsReq`] then.
     pub challenge: Option<SecretString>,
     /// DER. The device's temporary self-signed certificate, to which the answer is encrypted. For a
-    /// [`MessageType::RenewalReq`] the present identity: ask [`DeviceAuthority::verify_issued`] about it.
+    /// [`MessageType::RenewalReq`] an identity which this authority issued, perhaps long ago: ask
+    /// [`DeviceAuthority::verify_issued`] whose it is and whether it still counts.
     pub signer_certificate: Vec<u8>,
 }
 
@@ -83,7 +84,7 @@ pub struct ScepRefusal {
     pub fail_info: FailInfo,
     /// For the answer. `None` when the message does not even say that: answer HTTP 400 then.
     pub transaction: Option<Transaction>,
-    /// For the administrator.
+    /// For the administrator, never for the device: it tells more than `fail_info`.
     pub reason: String,
 }
 
@@ -108,6 +109,9 @@ fn prove(
 ) -> Result<ScepRequest, (FailInfo, String)> {
     let signer = message.verify_attached().map_err(outer)?;
     let message_type = message_type(&signer)?;
+    if message_type == MessageType::RenewalReq {
+        authority.own(signer.certificate).map_err(|error| (FailInfo::BadCertId, error.to_string()))?;
+    }
     let content = message.content().unwrap_or_default();
     let request = cms::open(&authority.recipient(), content, REQUEST_LIMIT).map_err(outer)?;
     let request = CertificateRequest::parse(&request).map_err(inner)?;

@@ -121,8 +121,11 @@ fn the_same_request_twice_gives_the_same_key_and_challenge() {
 
 #[test]
 fn a_renewal_may_be_for_a_new_key_but_a_first_request_may_not() {
-    let (device, new) = (Device::new(), Device::new());
+    let (mut device, new) = (Device::new(), Device::new());
     let inner = csr(&new.key, None);
+    let stranger = parse_request(&device.request("17", &inner), &AUTHORITY).err().unwrap();
+    assert_eq!(stranger.fail_info, FailInfo::BadCertId);
+    device.certificate = issue(&device.key.subject_public_key_info());
     let renewal = parse_request(&device.request("17", &inner), &AUTHORITY).unwrap();
     assert_eq!(renewal.message_type, MessageType::RenewalReq);
     assert_eq!(renewal.spki_der, new.key.subject_public_key_info());
