@@ -7,6 +7,8 @@ mod words;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::words::explain;
 use super::report::{AppStatus, ErrorLink, RejectionReason, Status};
 
@@ -65,8 +67,9 @@ pub enum Verdict {
     OurBug,
 }
 
-/// Who must do what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who must do what. Display says it to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Need {
     /// The person at the device agrees to the installation, or to the update.
     Accept,
@@ -82,8 +85,9 @@ pub enum Need {
     Unexplained,
 }
 
-/// What the person said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the person said. Display says it to an administrator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Stop {
     InstallDeclined,
     UpdateDeclined,
@@ -91,8 +95,9 @@ pub enum Stop {
     Deleted,
 }
 
-/// Why the device is out of question for this app.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why the device is out of question for this app. Display says it to an administrator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Final {
     /// Not for this model or system version.
     NotSupported,

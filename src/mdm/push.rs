@@ -179,7 +179,12 @@ fn checked_base(base_url: &str) -> Result<String, PushSetupError> {
 }
 
 fn http_client(tls: &ClientConfig) -> HttpClient {
-    let connector = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_only().enable_http2().build();
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    // Small messages back and forth: without this each waits for the other side's delayed acknowledgement.
+    tcp.set_nodelay(true);
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_only().enable_http2().wrap_connector(tcp);
     Client::builder(TokioExecutor::new())
         .http2_only(true)
         .timer(TokioTimer::new())
@@ -230,7 +235,7 @@ fn retry(reason: String) -> PushAnswer {
 }
 
 /// What the TLS alerts about our certificate are called by rustls.
-const CERTIFICATE_ALERTS: [&str; 8] = [
+const CERTIFICATE_ALERTS: [&str; 9] = [
     "BadCertificate",
     "UnsupportedCertificate",
     "CertificateRevoked",
@@ -239,6 +244,7 @@ const CERTIFICATE_ALERTS: [&str; 8] = [
     "CertificateRequired",
     "UnknownCA",
     "AccessDenied",
+    "DecryptError",
 ];
 
 /// No answer: connection refused, lost, or TLS in trouble.

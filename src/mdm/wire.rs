@@ -20,14 +20,17 @@ pub enum BadKey {
 /// Longest identifier that is believed: UDIDs, user ids, command ids and bundle ids are far shorter.
 const MAX_IDENTIFIER: usize = 255;
 
+/// A text; None when absent or of another type.
 pub fn text(from: &Dictionary, key: &str) -> Option<String> {
     from.get(key).and_then(Value::as_string).map(str::to_owned)
 }
 
+/// A boolean; None when absent or of another type.
 pub fn flag(from: &Dictionary, key: &str) -> Option<bool> {
     from.get(key).and_then(Value::as_boolean)
 }
 
+/// A real number, or an integer; None when absent or of another type.
 pub fn real(from: &Dictionary, key: &str) -> Option<f64> {
     let value = from.get(key)?;
     value.as_real().or_else(|| value.as_signed_integer().map(|integer| integer as f64))
@@ -39,11 +42,13 @@ pub fn number(from: &Dictionary, key: &str) -> Option<u64> {
     value.as_unsigned_integer().or_else(|| value.as_string()?.parse().ok())
 }
 
+/// A text that must be there and not empty.
 pub fn required_text(from: &Dictionary, key: &'static str) -> Result<String, BadKey> {
     let value = from.get(key).ok_or(BadKey::Missing(key))?;
     value.as_string().filter(|text| !text.is_empty()).map(str::to_owned).ok_or(BadKey::WrongType(key))
 }
 
+/// Bytes that must be there and not empty.
 pub fn required_data(from: &Dictionary, key: &'static str) -> Result<Vec<u8>, BadKey> {
     let value = from.get(key).ok_or(BadKey::Missing(key))?;
     value.as_data().filter(|data| !data.is_empty()).map(<[u8]>::to_vec).ok_or(BadKey::WrongType(key))
@@ -71,6 +76,7 @@ pub fn dictionary<const N: usize>(entries: [(&str, Value); N]) -> Dictionary {
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
+/// An array of texts.
 pub fn texts<'a>(items: impl IntoIterator<Item = &'a str>) -> Value {
     Value::Array(items.into_iter().map(Value::from).collect())
 }

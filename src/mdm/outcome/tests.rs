@@ -136,3 +136,11 @@ fn an_unknown_error_is_quoted_from_the_inside_without_control_characters() {
     assert_eq!(explain(&[link("FooDomain", 7)]), "The device gives only an error number (FooDomain 7)");
     assert_eq!(explain(&[]), "The device gives no reason");
 }
+
+#[test]
+fn what_is_stored_of_a_verdict_can_be_read_back_and_said() {
+    let json = serde_json::to_string(&Need::LicenceNotSeen).unwrap();
+    assert_eq!(json, "\"licence-not-seen\"");
+    assert_eq!(serde_json::from_str::<Need>(&json).unwrap(), Need::LicenceNotSeen);
+    assert!(Need::LicenceNotSeen.to_string().contains("Check the assignment, then"));
+}

@@ -1,5 +1,8 @@
 //! Error chains in words for a person: what the device said, and what can be done about it.
 
+use std::fmt::{Display, Formatter, Result};
+
+use super::{Final, Need, Stop};
 use crate::mdm::report::ErrorLink;
 
 /// Longest piece of a device's own text that is shown.
@@ -28,6 +31,48 @@ pub fn family(domain: &str) -> Family {
         "DMFErrorDomain" => Family::Management,
         "NSURLErrorDomain" => Family::Network,
         _ => Family::Unknown,
+    }
+}
+
+impl Display for Need {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Need::Accept => "The device asks the person to agree. Nothing happens until somebody answers there.",
+            Need::SignIn => "The App Store on the device wants a sign-in. The person should sign in there.",
+            Need::AllowTakeOver => {
+                "The device asks whether the organisation may manage the person's own copy of the app."
+            }
+            Need::DeleteOwnCopy => "The person has an own copy of the app. It must be deleted before ours can come.",
+            Need::LicenceNotSeen => {
+                "Apple's store still does not see the licence for this device, after several tries. Check the \
+                 assignment, then send the app again."
+            }
+            Need::Unexplained => {
+                "The device failed several times and was left alone. See what it says, then send again."
+            }
+        })
+    }
+}
+
+impl Display for Stop {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Stop::InstallDeclined => "The person declined to install the app. It is not sent again by itself.",
+            Stop::UpdateDeclined => "The person declined the update. The old version stays.",
+            Stop::TakeOverDeclined => "The person declined to have their own copy of the app managed.",
+            Stop::Deleted => "The person deleted the app. Its licence is still assigned.",
+        })
+    }
+}
+
+impl Display for Final {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Final::NotSupported => "The app does not run on this model or this version of its system.",
+            Final::InstallingDisabled => "A restriction on the device forbids installing apps.",
+            Final::SystemApp => "The app is part of the device's system.",
+            Final::NotAnApp => "The number in the store belongs to something that is not an app.",
+        })
     }
 }
 

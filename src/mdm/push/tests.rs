@@ -25,8 +25,9 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> Authority {
+    fn new(name: &str) -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let der = params.self_signed(&key).unwrap().der().clone();
@@ -41,7 +42,7 @@ impl Authority {
 
     fn server(&self) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         let der = params.signed_by(&key, &self.issuer).unwrap().der().clone();
         (der, PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap())
     }
@@ -59,10 +60,13 @@ impl Authority {
     }
 }
 
-/// What the service saw: headers and body of each request, in order, and how often it was connected to.
+/// Path, headers and body of a request.
+type SeenRequest = (String, Vec<(String, String)>, String);
+
+/// What the service saw, in order, and how often it was connected to.
 #[derive(Default)]
 struct Seen {
-    requests: Mutex<Vec<(String, Vec<(String, String)>, String)>>,
+    requests: Mutex<Vec<SeenRequest>>,
     connections: AtomicUsize,
 }
 
@@ -86,6 +90,7 @@ fn scripted(path: &str) -> (u16, String) {
 async fn serve(listener: TcpListener, acceptor: TlsAcceptor, seen: Arc<Seen>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
         let Ok(stream) = acceptor.accept(stream).await else { continue };
         seen.connections.fetch_add(1, Ordering::SeqCst);
         tokio::spawn(connection(stream, seen.clone()));
@@ -141,7 +146,7 @@ async fn service(authority: &Authority) -> (SocketAddr, Arc<Seen>) {
 
 fn client(address: SocketAddr, service: &Authority, issuer: &Authority, clock: Clock) -> PushClient {
     let (chain, key) = issuer.push_certificate(Some(TOPIC), 2090);
-    let base = format!("https://localhost:{}", address.port());
+    let base = format!("https://{address}");
     PushClient::new(&base, chain.as_bytes(), key.as_bytes(), service.roots(), clock).unwrap()
 }
 
@@ -159,7 +164,7 @@ fn start() -> Timestamp {
 
 #[tokio::test]
 async fn a_push_is_as_apple_describes_it_and_the_connection_is_kept() {
-    let authority = Authority::new();
+    let authority = Authority::new("Push service");
     let (address, seen) = service(&authority).await;
     let client = client(address, &authority, &authority, Clock::real());
     assert_eq!(client.topic(), TOPIC);
@@ -178,7 +183,7 @@ async fn a_push_is_as_apple_describes_it_and_the_connection_is_kept() {
 
 #[tokio::test]
 async fn each_refusal_of_apns_becomes_its_answer() {
-    let authority = Authority::new();
+    let authority = Authority::new("Push service");
     let (address, _) = service(&authority).await;
     let client = client(address, &authority, &authority, Clock::real());
     let since = Timestamp::from_millisecond(1_790_000_000_123).unwrap();
@@ -200,7 +205,7 @@ async fn each_refusal_of_apns_becomes_its_answer() {
 
 #[tokio::test]
 async fn a_lost_connection_is_retried_later_on_a_new_one() {
-    let authority = Authority::new();
+    let authority = Authority::new("Push service");
     let (address, seen) = service(&authority).await;
     let client = client(address, &authority, &authority, Clock::real());
     let answer = push(&client, 0xff).await;
@@ -213,12 +218,15 @@ async fn a_lost_connection_is_retried_later_on_a_new_one() {
 #[test]
 fn a_service_that_never_answers_costs_half_a_minute_and_its_connection() {
     let answers = crate::clock::simulated(start(), |clock| async move {
-        let authority = Authority::new();
+        let authority = Authority::new("Push service");
         let (address, seen) = service(&authority).await;
         let client = client(address, &authority, &authority, clock.clone());
-        // The connection stands before time may run.
+        // Time must run only for the push that nobody answers, however slow the machine is.
+        let busy = clock.busy();
         let first = push(&client, 0).await;
+        drop(busy);
         let stuck = push(&client, 0xfe).await;
+        let _busy = clock.busy();
         let waited = clock.now().as_second() - start().as_second();
         (first, stuck, waited, push(&client, 0).await, seen.connections.load(Ordering::SeqCst))
     });
@@ -230,7 +238,7 @@ fn a_service_that_never_answers_costs_half_a_minute_and_its_connection() {
 
 #[tokio::test]
 async fn a_push_certificate_of_another_authority_is_a_certificate_problem() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (authority, stranger) = (Authority::new("Push service"), Authority::new("Stranger"));
     let (address, _) = service(&authority).await;
     let client = client(address, &authority, &stranger, Clock::real());
     let answer = push(&client, 0).await;
@@ -239,7 +247,7 @@ async fn a_push_certificate_of_another_authority_is_a_certificate_problem() {
 
 #[tokio::test]
 async fn an_expired_push_certificate_is_told_without_asking_apns() {
-    let authority = Authority::new();
+    let authority = Authority::new("Push service");
     let (chain, key) = authority.push_certificate(Some(TOPIC), 2020);
     let client = PushClient::new(PRODUCTION, chain.as_bytes(), key.as_bytes(), authority.roots(), Clock::real());
     let client = client.unwrap();
@@ -251,7 +259,7 @@ async fn an_expired_push_certificate_is_told_without_asking_apns() {
 
 #[tokio::test]
 async fn a_service_that_nobody_vouches_for_or_that_is_away_is_tried_later() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (authority, stranger) = (Authority::new("Push service"), Authority::new("Stranger"));
     let (address, seen) = service(&authority).await;
     let distrustful = client(address, &stranger, &authority, Clock::real());
     assert!(matches!(push(&distrustful, 0).await, PushAnswer::RetryLater { .. }));
@@ -263,7 +271,7 @@ async fn a_service_that_nobody_vouches_for_or_that_is_away_is_tried_later() {
 
 #[test]
 fn what_is_no_push_certificate_is_refused_with_the_reason() {
-    let authority = Authority::new();
+    let authority = Authority::new("Push service");
     let (chain, key) = authority.push_certificate(None, 2090);
     let (good, _) = authority.push_certificate(Some(TOPIC), 2090);
     let make = |base: &str, chain: &str, key: &str| {
