@@ -1,1 +1,110 @@
+//! What vppd does, one file per verb. The control socket, the schedule and the device listener all call these; nobody
+//! else writes to the store or calls Apple.
+//!
+//! Each outward act has the same four steps: load a snapshot in one read, call pure code, record the **intention** in one
+//! write, act outside any transaction and record the result. A crash between any two of them is harmless.
+//!
+//! - inwards: [`tokens`], [`deployments`], [`enrol`], [`pause`] are what a person asks for;
+//!   [`checkin`] and [`report`] are what a device says.
+//! - onwards: [`reconcile`] plans and records; [`locations`] (with [`licences`] and [`sync`]) talks to Apple, one task per
+//!   location; [`wake`] pushes the devices.
+//! - outwards: [`look`] makes the [`view`]s that the doors show.
+
+pub mod checkin;
+pub mod deployments;
+mod device_index;
+pub mod enrol;
+mod error;
+pub mod housekeeping;
+pub mod keys;
+pub mod licences;
+pub mod locations;
+pub mod look;
+pub mod pause;
+pub mod reconcile;
+pub mod report;
+pub mod sync;
+pub mod tokens;
 pub mod view;
+pub mod wake;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+pub use device_index::DeviceIndex;
+pub use error::{Kind, OperationError};
+
+use crate::apple::{AppleClient, ContentToken};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::entropy::Entropy;
+use crate::licensing::progress::Patience;
+use crate::mdm::push::PushClient;
+use crate::model::LocationId;
+use crate::secret::Sealer;
+use crate::store::Store;
+use keys::Keys;
+
+/// Everything an operation needs. One per daemon, shared by all doors.
+pub struct Context {
+    pub config: Config,
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub store: Store,
+    pub sealer: Sealer,
+    pub apple: AppleClient,
+    /// `None` without a push certificate: then no device can enrol or be woken.
+    pub push: Option<PushClient>,
+    pub keys: Keys,
+    /// Our `mdmInfo.id` at Apple.
+    pub mdm_id: String,
+    pub index: DeviceIndex,
+    pub started_at: Timestamp,
+    /// Something changed: plan again.
+    pub plan_now: Notify,
+    /// Commands wait: wake devices.
+    pub wake_now: Notify,
+    pub workers: locations::Workers,
+}
+
+/// The context as the doors share it.
+pub type Shared = Arc<Context>;
+
+impl Context {
+    /// How patient vppd is with devices, from the configuration.
+    pub fn patience(&self) -> Patience {
+        Patience {
+            verify_after: self.config.planner.verify_after.clone(),
+            retry_after: self.config.planner.retry_after.clone(),
+            max_attempts: self.config.planner.max_attempts,
+        }
+    }
+
+    /// The content token of a location, decrypted.
+    pub(crate) fn content_token(
+        &self,
+        location: &crate::store::locations::Location,
+    ) -> Result<ContentToken, OperationError> {
+        let bytes = self.sealer.open(&sealed_place(&location.uid), &location.sealed_token)?;
+        ContentToken::from_file(&bytes).map_err(|error| {
+            OperationError::internal(format!("the stored content token of \"{}\" is damaged: {error}", location.name))
+        })
+    }
+
+    /// Tells the worker of a location that there is something to do.
+    pub fn nudge(&self, location: LocationId) {
+        self.workers.nudge(location);
+    }
+}
+
+/// The place that a sealed content token is bound to.
+fn sealed_place(uid: &str) -> String {
+    format!("content token of {uid}")
+}
+
+/// The first pause before Apple is asked again for a pair that it refused; doubled with each refusal. Apple's older service
+/// punished repeated identical failing calls.
+const COOL_DOWN: Duration = Duration::from_secs(15 * 60);

@@ -189,3 +189,9 @@ pub fn forget_before(connection: &Connection, time: Timestamp, limit: u32) -> Re
     let sql = "DELETE FROM command WHERE id IN (SELECT id FROM command WHERE answered_at < ?1 LIMIT ?2)";
     Ok(execute(connection, sql, params![micros(time), limit])? > 0)
 }
+
+/// The device could not do it at that moment; it stays in the queue.
+pub fn not_now(connection: &Connection, id: i64) -> Result<(), StoreError> {
+    execute(connection, "UPDATE command SET state = 'not-now' WHERE id = ?1", [id])?;
+    Ok(())
+}

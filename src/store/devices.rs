@@ -329,3 +329,9 @@ pub fn pins(connection: &Connection) -> Result<Vec<Pin>, StoreError> {
         |row| Ok(Pin { id: DeviceId(row.get(0)?), udid: row.get(1)?, fingerprint: row.get(2)?, waits: row.get(3)? }),
     )
 }
+
+/// How many enrolled devices there are, all or with this serial number.
+pub fn count_enrolled(connection: &Connection, serial: Option<&str>) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM device WHERE state = 'enrolled' AND (?1 IS NULL OR serial = ?1)";
+    Ok(row(connection, sql, [serial], |row| Ok(row.get::<_, i64>(0)?))?.unwrap_or(0).max(0) as u64)
+}

@@ -1,0 +1,237 @@
+//! What a device says about itself: it enrols, can be woken, leaves (Apple: Check-in).
+//!
+//! Authenticate pins the certificate to the device; every later message must carry the same one. Until its first
+//! TokenUpdate a device is not enrolled. No answer here makes a device drop its enrolment.
+
+use std::time::Duration;
+
+use super::device_index::Pinned;
+use super::{OperationError, Shared};
+use crate::mdm::checkin::{Authenticate, Checkin, DeviceId as WireId, Enrollment, TokenUpdate};
+use crate::mdm::command::{Command, DeviceInformation, ManagedApplicationList};
+use crate::mdm::identity::signature::SignerCertificate;
+use crate::model::{DeviceId, SerialNumber};
+use crate::store::{StoreError, Write, commands, devices, enrolments, pairs};
+
+/// What the door answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// 200, empty.
+    Done,
+    /// 410: this user is not managed in this login session.
+    NotThisUser,
+    /// 400: the message is refused; why goes to the journal.
+    Refused(String),
+    /// 503: validly certified, but not known here (a restored backup?). The device keeps its enrolment and comes again.
+    Unknown(String),
+}
+
+/// Handles one check-in message, whose signature was verified, from the holder of `signer`.
+pub async fn handle(
+    context: &Shared,
+    message: Checkin,
+    signer: &SignerCertificate,
+) -> Result<Answer, OperationError> {
+    match message {
+        Checkin::Authenticate(message) => authenticate(context, message, signer).await,
+        Checkin::TokenUpdate(message) => match known(context, &message.enrollment, signer) {
+            Ok(id) if message.enrollment.is_device_channel() => token_update(context, id, message).await,
+            // User channels of Macs are accepted and not used.
+            Ok(_) => Ok(Answer::Done),
+            Err(answer) => Ok(answer),
+        },
+        Checkin::CheckOut { enrollment } => match known(context, &enrollment, signer) {
+            Ok(id) if enrollment.is_device_channel() => check_out(context, id).await,
+            Ok(_) => Ok(Answer::Done),
+            Err(answer) => Ok(answer),
+        },
+        Checkin::UserAuthenticate { enrollment } => {
+            Ok(known(context, &enrollment, signer).map_or_else(|answer| answer, |_| Answer::NotThisUser))
+        }
+        // Not asked for in the profile; answered all the same: accepted and not kept, or nothing to give.
+        Checkin::SetBootstrapToken { enrollment } | Checkin::GetBootstrapToken { enrollment } => {
+            Ok(known(context, &enrollment, signer).map_or_else(|answer| answer, |_| Answer::Done))
+        }
+        Checkin::GetToken { service, .. } => Ok(Answer::Refused(format!("it asks for a token of {service}"))),
+        Checkin::DeclarativeManagement { .. } => {
+            Ok(Answer::Refused("declarative management was not switched on for it".into()))
+        }
+        Checkin::Unknown { message_type } => Ok(Answer::Refused(format!("unknown message {message_type}"))),
+    }
+}
+
+/// The device behind an enrolment, if the message is signed with its pinned certificate.
+pub(super) fn known(
+    context: &Shared,
+    enrollment: &Enrollment,
+    signer: &SignerCertificate,
+) -> Result<DeviceId, Answer> {
+    let udid = enrollment.device.as_str();
+    match context.index.pinned(udid, &signer.fingerprint) {
+        Pinned::Yes { id, .. } => {
+            context.index.saw(id, context.clock.now());
+            Ok(id)
+        }
+        Pinned::OtherCertificate => Err(Answer::Refused(format!("device {udid} is known with another certificate"))),
+        Pinned::Unknown => match context.keys.devices.verify_issued(&signer.der, context.clock.now(), Duration::ZERO) {
+            Ok(_) => Err(Answer::Unknown(format!("device {udid} has a certificate of ours, but is not enrolled here"))),
+            Err(error) => Err(Answer::Refused(error.to_string())),
+        },
+    }
+}
+
+async fn authenticate(
+    context: &Shared,
+    message: Authenticate,
+    signer: &SignerCertificate,
+) -> Result<Answer, OperationError> {
+    let now = context.clock.now();
+    if let Err(error) = context.keys.devices.verify_issued(&signer.der, now, Duration::ZERO) {
+        return Ok(Answer::Refused(error.to_string()));
+    }
+    if !message.enrollment.is_device_channel() {
+        return Ok(Answer::Refused("Authenticate on a user channel".into()));
+    }
+    let user_enrolment = matches!(message.enrollment.device, WireId::EnrollmentId(_));
+    let serial = message.serial_number.as_deref().and_then(SerialNumber::read);
+    let authenticated = devices::Authenticated {
+        udid: message.enrollment.device.as_str().to_owned(),
+        user_enrolment,
+        serial: serial.map(|s| s.as_str().to_owned()).unwrap_or_default(),
+        fingerprint: signer.fingerprint,
+        topic: message.topic,
+        facts: devices::Facts {
+            name: message.device_name.unwrap_or_default(),
+            model: message.model_name.or(message.model).unwrap_or_default(),
+            product_name: message.product_name.unwrap_or_default(),
+            os_version: message.os_version.unwrap_or_default(),
+            build_version: message.build_version.unwrap_or_default(),
+            supervised: None,
+        },
+    };
+    let (index, shown) = (context.index.clone(), authenticated.udid.clone());
+    let enrolled = context
+        .store
+        .write(move |w| -> Result<Result<DeviceId, String>, StoreError> {
+            let known = match whose(w, &authenticated)? {
+                Ok(known) => known,
+                Err(why) => return Ok(Err(why)),
+            };
+            let id = devices::authenticate(w, known, &authenticated, now)?;
+            enrolments::bind(w, &authenticated.fingerprint, id)?;
+            commands::withdraw_all(w, id, now)?;
+            pairs::forget_apps(w, id, now)?;
+            let pin = devices::Pin {
+                id,
+                udid: authenticated.udid.clone(),
+                fingerprint: authenticated.fingerprint,
+                waits: false,
+            };
+            w.after_commit(move || index.put(pin));
+            Ok(Ok(id))
+        })
+        .await?;
+    match enrolled {
+        Ok(id) => {
+            log::info!(device_id = id.0, device_udid = shown.as_str(); "device {shown} is enrolling");
+            context.plan_now.notify_one();
+            Ok(Answer::Done)
+        }
+        Err(why) => Ok(Answer::Refused(why)),
+    }
+}
+
+/// The row of the device that authenticates, `None` for a new one; or why it is refused.
+fn whose(w: &Write<'_>, device: &devices::Authenticated) -> Result<Result<Option<DeviceId>, String>, StoreError> {
+    let Some(identity) = enrolments::identity(w, &device.fingerprint)? else {
+        return Ok(Err("its certificate is ours, but was not issued by this database (a restored backup?)".into()));
+    };
+    let by_serial = devices::by_serial(w, &device.serial)?.map(|known| known.id);
+    let by_udid = devices::by_udid(w, &device.udid)?.map(|known| known.id);
+    let known = match (by_serial, by_udid) {
+        (Some(one), Some(other)) if one != other => {
+            return Ok(Err(format!("its serial number belongs to device {one} and its UDID to device {other}")));
+        }
+        (one, other) => one.or(other),
+    };
+    if identity.device.is_some() && identity.device != known {
+        return Ok(Err("its certificate is pinned to another device".into()));
+    }
+    if let Some(profile) = enrolments::profile(w, identity.profile)?
+        && let Some(serial) = profile.serial
+        && serial != device.serial
+    {
+        return Ok(Err(format!("its profile was made for serial number {serial}")));
+    }
+    Ok(Ok(known))
+}
+
+async fn token_update(context: &Shared, id: DeviceId, message: TokenUpdate) -> Result<Answer, OperationError> {
+    let now = context.clock.now();
+    let questions = [
+        (context.entropy.uuid().to_string(), Command::DeviceInformation(DeviceInformation::for_licensing())),
+        (
+            context.entropy.uuid().to_string(),
+            Command::ManagedApplicationList(ManagedApplicationList { identifiers: Vec::new() }),
+        ),
+    ];
+    let index = context.index.clone();
+    let first = context
+        .store
+        .write(move |w| -> Result<bool, OperationError> {
+            let first = devices::token_update(w, id, &message.token, &message.push_magic, now)?;
+            if first {
+                for (uuid, command) in &questions {
+                    queue(w, id, uuid, command, None, now)?;
+                }
+            }
+            let waits = commands::any_open(w, id)?;
+            w.after_commit(move || index.set_waits(id, waits));
+            Ok(first)
+        })
+        .await?;
+    if first {
+        log::info!(device_id = id.0; "device {id} has enrolled");
+        context.plan_now.notify_one();
+    }
+    context.wake_now.notify_one();
+    Ok(Answer::Done)
+}
+
+async fn check_out(context: &Shared, id: DeviceId) -> Result<Answer, OperationError> {
+    let (now, index) = (context.clock.now(), context.index.clone());
+    context
+        .store
+        .write(move |w| -> Result<(), StoreError> {
+            devices::check_out(w, id, now)?;
+            commands::withdraw_all(w, id, now)?;
+            pairs::forget_apps(w, id, now)?;
+            w.after_commit(move || index.remove(id));
+            Ok(())
+        })
+        .await?;
+    log::info!(device_id = id.0; "device {id} has left; licences that vppd assigned to it go back");
+    context.plan_now.notify_one();
+    Ok(Answer::Done)
+}
+
+/// Puts a command into a device's queue.
+pub(super) fn queue(
+    w: &Write<'_>,
+    device: DeviceId,
+    uuid: &str,
+    command: &Command,
+    adam_id: Option<&str>,
+    now: jiff::Timestamp,
+) -> Result<(), OperationError> {
+    let body = serde_json::to_string(command)
+        .map_err(|error| OperationError::internal(format!("a command cannot be written: {error}")))?;
+    let new = commands::NewCommand {
+        uuid: uuid.to_owned(),
+        request_type: command.request_type().to_owned(),
+        adam_id: adam_id.map(str::to_owned),
+        body,
+        priority: command.priority() as i64,
+    };
+    Ok(commands::queue(w, device, &new, now)?)
+}

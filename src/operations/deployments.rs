@@ -1,0 +1,103 @@
+//! Deployments: adding and removing them. What follows from them is the planner's business.
+
+use super::view::{DeployRequest, DeploymentView, PurposeView};
+use super::{Kind, OperationError, Shared};
+use crate::model::{DeploymentId, Purpose, Target};
+use crate::store::{StoreError, audit, deployments, devices};
+
+/// Adds a deployment. The same again gives the one that is there.
+pub async fn add(context: &Shared, request: DeployRequest, who: &str) -> Result<DeploymentView, OperationError> {
+    let adam_id = request.adam_id.trim().to_owned();
+    if adam_id.is_empty() || adam_id.len() > 20 || !adam_id.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(OperationError::invalid(
+            "adam-id",
+            format!("\"{}\" is no Adam ID: it consists of digits only", adam_id.chars().take(40).collect::<String>()),
+            "`vppd app list` shows the Adam IDs of what you own.",
+        ));
+    }
+    let target: Target = request.to.parse().map_err(|error: crate::model::TargetError| {
+        OperationError::invalid("target", error.to_string(), "")
+    })?;
+    let purpose = match request.purpose {
+        PurposeView::Required => Purpose::Required,
+        PurposeView::Uninstall => Purpose::Uninstall,
+    };
+    let (now, who) = (context.clock.now(), who.to_owned());
+    let view = context
+        .store
+        .write(move |w| -> Result<DeploymentView, OperationError> {
+            let opposite = deployments::all(w)?
+                .into_iter()
+                .find(|known| known.adam_id == adam_id && known.target == target && known.purpose != purpose);
+            if let Some(opposite) = opposite {
+                return Err(OperationError::new(
+                    Kind::Conflict,
+                    "opposite-deployment",
+                    format!("deployment {} says the opposite for the same target: {}", opposite.id, opposite.purpose.word()),
+                    format!("Remove it first: vppd deploy remove {}", opposite.id),
+                ));
+            }
+            let deployment = deployments::add(w, &adam_id, &target, purpose, now, &who)?;
+            audit::write(w, now, &who, "deployment added", &format!("{} {} to {}", purpose.word(), adam_id, target))?;
+            Ok(view(&deployment, in_scope(w, &deployment.target)?))
+        })
+        .await?;
+    context.plan_now.notify_one();
+    Ok(view)
+}
+
+/// Removes a deployment: devices that are in no other lose the app, and then its licence comes back.
+pub async fn remove(context: &Shared, id: i64, who: &str) -> Result<DeploymentView, OperationError> {
+    let (now, who) = (context.clock.now(), who.to_owned());
+    let view = context
+        .store
+        .write(move |w| -> Result<DeploymentView, OperationError> {
+            let id = DeploymentId(id);
+            let Some(deployment) = deployments::by_id(w, id)? else {
+                return Err(OperationError::not_found(
+                    format!("there is no deployment {id}"),
+                    "`vppd deploy list` shows them all.",
+                ));
+            };
+            deployments::remove(w, id)?;
+            let subject = format!("{} {} to {}", deployment.purpose.word(), deployment.adam_id, deployment.target);
+            audit::write(w, now, &who, "deployment removed", &subject)?;
+            Ok(view(&deployment, in_scope(w, &deployment.target)?))
+        })
+        .await?;
+    context.plan_now.notify_one();
+    Ok(view)
+}
+
+/// All deployments, oldest first.
+pub async fn list(context: &Shared) -> Result<Vec<DeploymentView>, OperationError> {
+    context
+        .store
+        .read(|c| -> Result<Vec<DeploymentView>, OperationError> {
+            let all = deployments::all(c)?;
+            all.iter().map(|deployment| Ok(view(deployment, in_scope(c, &deployment.target)?))).collect()
+        })
+        .await
+}
+
+fn in_scope(connection: &rusqlite::Connection, target: &Target) -> Result<u64, StoreError> {
+    devices::count_enrolled(connection, match target {
+        Target::AllDevices => None,
+        Target::Serial(serial) => Some(serial.as_str()),
+    })
+}
+
+fn view(deployment: &deployments::Deployment, devices: u64) -> DeploymentView {
+    DeploymentView {
+        id: deployment.id.0,
+        adam_id: deployment.adam_id.clone(),
+        to: deployment.target.to_string(),
+        purpose: match deployment.purpose {
+            Purpose::Required => PurposeView::Required,
+            Purpose::Uninstall => PurposeView::Uninstall,
+        },
+        created_at: deployment.created_at,
+        created_by: deployment.created_by.clone(),
+        devices,
+    }
+}

@@ -1,0 +1,120 @@
+//! What the device listener keeps in memory, so that a device that only asks "anything for me?" touches no disk: whose
+//! certificate is whose, whether commands wait, what was offered in this cycle, and when each device was last heard of.
+//!
+//! Changes of the database reach it on the writer's thread after the commit and in the order of the commits, before
+//! anybody is answered.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::mdm::queue::Cycle;
+use crate::model::DeviceId;
+use crate::store::devices::Pin;
+
+/// Cheap to clone; clones share the content.
+#[derive(Clone, Default)]
+pub struct DeviceIndex(Arc<Mutex<Index>>);
+
+#[derive(Default)]
+struct Index {
+    by_udid: HashMap<String, Entry>,
+    udid_of: HashMap<DeviceId, String>,
+    /// Heard of since the last flush.
+    seen: HashMap<DeviceId, Timestamp>,
+}
+
+struct Entry {
+    pin: Pin,
+    cycle: Cycle,
+    last_seen: Option<Timestamp>,
+}
+
+impl DeviceIndex {
+    fn lock(&self) -> MutexGuard<'_, Index> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a device in, or its new pin.
+    pub fn put(&self, pin: Pin) {
+        let mut index = self.lock();
+        if let Some(old) = index.udid_of.insert(pin.id, pin.udid.clone())
+            && old != pin.udid
+        {
+            index.by_udid.remove(&old);
+        }
+        let last_seen = index.by_udid.get(&pin.udid).and_then(|entry| entry.last_seen);
+        index.by_udid.insert(pin.udid.clone(), Entry { pin, cycle: Cycle::default(), last_seen });
+    }
+
+    /// Takes a device out: it has left.
+    pub fn remove(&self, id: DeviceId) {
+        let mut index = self.lock();
+        if let Some(udid) = index.udid_of.remove(&id) {
+            index.by_udid.remove(&udid);
+        }
+    }
+
+    /// The device with this UDID, if its messages must be signed with the certificate of this fingerprint.
+    pub fn pinned(&self, udid: &str, fingerprint: &[u8; 32]) -> Pinned {
+        match self.lock().by_udid.get(udid) {
+            None => Pinned::Unknown,
+            Some(entry) if entry.pin.fingerprint == *fingerprint => {
+                Pinned::Yes { id: entry.pin.id, waits: entry.pin.waits }
+            }
+            Some(_) => Pinned::OtherCertificate,
+        }
+    }
+
+    /// Whether commands wait for the device; from the writer, after the commit.
+    pub fn set_waits(&self, id: DeviceId, waits: bool) {
+        let mut index = self.lock();
+        if let Some(udid) = index.udid_of.get(&id).cloned()
+            && let Some(entry) = index.by_udid.get_mut(&udid)
+        {
+            entry.pin.waits = waits;
+        }
+    }
+
+    /// Works on the memory of the device's current cycle.
+    pub fn with_cycle<T>(&self, id: DeviceId, work: impl FnOnce(&mut Cycle) -> T) -> T {
+        let mut index = self.lock();
+        let udid = index.udid_of.get(&id).cloned();
+        match udid.and_then(|udid| index.by_udid.get_mut(&udid)) {
+            Some(entry) => work(&mut entry.cycle),
+            None => work(&mut Cycle::default()),
+        }
+    }
+
+    /// The device was heard of.
+    pub fn saw(&self, id: DeviceId, now: Timestamp) {
+        let mut index = self.lock();
+        index.seen.insert(id, now);
+        if let Some(udid) = index.udid_of.get(&id).cloned()
+            && let Some(entry) = index.by_udid.get_mut(&udid)
+        {
+            entry.last_seen = Some(now);
+        }
+    }
+
+    /// When the device was last heard of by this process.
+    pub fn last_seen(&self, id: DeviceId) -> Option<Timestamp> {
+        let index = self.lock();
+        index.udid_of.get(&id).and_then(|udid| index.by_udid.get(udid)).and_then(|entry| entry.last_seen)
+    }
+
+    /// Takes what is to be written to the database about who was heard of.
+    pub fn take_seen(&self) -> Vec<(DeviceId, Timestamp)> {
+        self.lock().seen.drain().collect()
+    }
+}
+
+/// Whether a message comes from the device it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pinned {
+    Yes { id: DeviceId, waits: bool },
+    /// The device is known with another certificate.
+    OtherCertificate,
+    Unknown,
+}

@@ -1,0 +1,254 @@
+//! Enrolment: profiles that are handed out, and the identities that devices fetch with them by SCEP.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::view::{EnrolRequest, EnrolView};
+use super::{Kind, OperationError, Shared};
+use crate::clock::after;
+use crate::mdm::identity::authority::IdentitySubject;
+use crate::mdm::identity::certificate;
+use crate::mdm::identity::profile_signature::sign_profile;
+use crate::mdm::identity::scep::{self, FailInfo, ScepRequest};
+use crate::mdm::profile::{Anchor, EnrolmentProfile};
+use crate::model::SerialNumber;
+use crate::store::{StoreError, appliance, audit, enrolments};
+
+/// A profile that may be used more often than this is a mistake.
+const MOST_USES: u32 = 100_000;
+
+/// How long a repeated SCEP request with the same key gets the same certificate: a device whose answer was lost.
+const REPEAT_WITHIN: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// How far a new identity's validity begins in the past, because devices have slow clocks.
+const BACKDATED: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+
+/// Makes an enrolment profile with a challenge of its own.
+pub async fn make_profile(context: &Shared, request: EnrolRequest, who: &str) -> Result<EnrolView, OperationError> {
+    let now = context.clock.now();
+    let Some(push) = &context.push else {
+        return Err(OperationError::new(
+            Kind::Unavailable,
+            "no-push-certificate",
+            "no device can enrol: there is no push certificate, and its topic belongs into every profile",
+            "Set [apns] certificate and key in the configuration and restart vppd.",
+        ));
+    };
+    if push.expires() <= now {
+        return Err(OperationError::new(
+            Kind::Unavailable,
+            "push-certificate-expired",
+            format!("no device can enrol: the push certificate expired on {}", push.expires()),
+            "Renew it at Apple with the same account (the Renew button, not a new one), and restart vppd.",
+        ));
+    }
+    let serial = match request.serial.as_deref() {
+        None => None,
+        Some(text) => Some(SerialNumber::read(text).ok_or_else(|| {
+            let shown: String = text.chars().take(80).collect();
+            OperationError::invalid("serial", format!("\"{shown}\" is no serial number: letters and digits only"), "")
+        })?),
+    };
+    let uses = request.count.unwrap_or(1);
+    if uses == 0 || uses > MOST_USES || (serial.is_some() && uses > 1) {
+        return Err(OperationError::invalid(
+            "count",
+            format!("a profile for {uses} devices cannot be made"),
+            format!("Say 1 to {MOST_USES}; with a serial number it is always 1."),
+        ));
+    }
+    let expires_at = request.expires_at.unwrap_or_else(|| after(now, context.config.enrolment.profile_lifetime));
+    if expires_at <= now {
+        return Err(OperationError::invalid("expires", format!("the profile would have expired already on {expires_at}"), ""));
+    }
+    let challenge = SecretString::from(context.entropy.secret_text());
+    let reference = format!("p-{}", context.entropy.uuid().simple());
+    let profile = enrolments::Profile {
+        id: 0,
+        reference: reference.clone(),
+        serial: serial.as_ref().map(|s| s.as_str().to_owned()),
+        uses,
+        uses_left: uses,
+        expires_at,
+    };
+    let (bytes, signed) = encode(context, &reference, challenge.clone(), push.topic())?;
+    let hash = hash(challenge.expose_secret().as_bytes());
+    let (by, url) = (who.to_owned(), context.config.devices.url.clone());
+    context
+        .store
+        .write(move |w| -> Result<(), StoreError> {
+            enrolments::add_profile(w, &profile, &hash, now, &by)?;
+            appliance::fix_device_url(w, &url)?;
+            audit::write(w, now, &by, "enrolment profile made", &format!("{} for {uses}", profile.reference))
+        })
+        .await?;
+    let name = serial.as_ref().map_or_else(|| format!("enrol-{uses}-devices"), |serial| format!("enrol-{serial}"));
+    Ok(EnrolView {
+        file_name: format!("{name}.mobileconfig"),
+        profile: STANDARD.encode(&bytes),
+        signed,
+        reference,
+        serial: serial.map(|s| s.as_str().to_owned()),
+        count: uses,
+        expires_at,
+    })
+}
+
+fn encode(
+    context: &Shared,
+    reference: &str,
+    challenge: SecretString,
+    topic: &str,
+) -> Result<(Vec<u8>, bool), OperationError> {
+    let url = &context.config.devices.url;
+    let organisation = organisation(context);
+    let profile = EnrolmentProfile {
+        host: context.config.devices.host().to_owned(),
+        organisation: organisation.clone(),
+        display_name: format!("{organisation} device management"),
+        description: "Lets the organisation install, update and remove its apps on this device. It cannot lock or erase \
+                      the device, and it sees no personal content."
+            .into(),
+        topic: topic.into(),
+        server_url: format!("{url}/mdm"),
+        check_in_url: format!("{url}/checkin"),
+        scep_url: format!("{url}/scep"),
+        anchors: context.keys.anchors.iter().map(|der| Anchor { der: der.clone(), uuid: context.entropy.uuid() }).collect(),
+        ca_fingerprint: context.keys.devices.fingerprint(),
+        reference: reference.into(),
+        challenge,
+        profile_uuid: context.entropy.uuid(),
+        identity_uuid: context.entropy.uuid(),
+        management_uuid: context.entropy.uuid(),
+    };
+    let plain = profile.encode();
+    if context.config.enrolment.sign_profiles {
+        Ok((sign_profile(&plain, &context.keys.devices)?, true))
+    } else {
+        Ok((plain, false))
+    }
+}
+
+fn organisation(context: &Shared) -> String {
+    match context.config.enrolment.organisation.as_str() {
+        "" => context.config.devices.host().to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// Answers a SCEP request (the bytes of a PKIOperation) with a CertRep message. `None` when the request cannot even be
+/// attributed to a transaction: the door answers 400.
+pub async fn answer_scep(context: &Shared, message: Vec<u8>) -> Result<Option<Vec<u8>>, OperationError> {
+    let request = match scep::parse_request(&message, &context.keys.devices) {
+        Ok(request) => request,
+        Err(refusal) => {
+            log::warn!("a certificate request was refused: {}", refusal.reason);
+            let Some(transaction) = refusal.transaction else { return Ok(None) };
+            let reply = scep::failure(&transaction, refusal.fail_info, &context.keys.devices, &context.entropy)?;
+            return Ok(Some(reply));
+        }
+    };
+    match issue(context, &request).await? {
+        Ok(certificate) => {
+            Ok(Some(scep::success(&request, &context.keys.devices, &certificate, &context.entropy)?))
+        }
+        Err(why) => {
+            log::warn!("a certificate request was refused: {why}");
+            let reply = scep::failure(
+                &request.transaction,
+                FailInfo::BadRequest,
+                &context.keys.devices,
+                &context.entropy,
+            )?;
+            Ok(Some(reply))
+        }
+    }
+}
+
+/// The certificate for a request, or why there is none.
+async fn issue(context: &Shared, request: &ScepRequest) -> Result<Result<Vec<u8>, &'static str>, OperationError> {
+    let Some(challenge) = &request.challenge else { return Ok(Err("it carries no challenge")) };
+    let now = context.clock.now();
+    let challenge_hash = hash(challenge.expose_secret().as_bytes());
+    let key_hash = hash(&request.spki_der);
+    let allowed = context
+        .store
+        .read(move |c| allowed(c, &challenge_hash, &key_hash, now))
+        .await?;
+    match allowed {
+        Allowed::Again(certificate) => return Ok(Ok(certificate)),
+        Allowed::No(why) => return Ok(Err(why)),
+        Allowed::New(_) => {}
+    }
+    let reference = format!("e-{}", context.entropy.uuid().simple());
+    let not_after = after(now, context.config.enrolment.identity_lifetime);
+    let subject = IdentitySubject { reference: reference.clone(), organisation: organisation(context) };
+    let not_before = now.checked_sub(BACKDATED).unwrap_or(now);
+    let certificate =
+        context.keys.devices.issue(&request.spki_der, &subject, context.entropy.bytes(), not_before, not_after)?;
+    let identity = enrolments::Identity {
+        fingerprint: certificate::fingerprint(&certificate),
+        reference,
+        profile: 0,
+        key_hash,
+        certificate,
+        issued_at: now,
+        not_after,
+        device: None,
+    };
+    let issued = context
+        .store
+        .write(move |w| -> Result<_, StoreError> {
+            // Asked again: another request may have come first.
+            match allowed(w, &challenge_hash, &key_hash, now)? {
+                Allowed::Again(certificate) => Ok(Ok(certificate)),
+                Allowed::No(why) => Ok(Err(why)),
+                Allowed::New(profile) => {
+                    if !enrolments::take_use(w, profile)? {
+                        return Ok(Err("its profile has been used as often as it may"));
+                    }
+                    enrolments::add_identity(w, &enrolments::Identity { profile, ..identity.clone() })?;
+                    Ok(Ok(identity.certificate))
+                }
+            }
+        })
+        .await?;
+    Ok(issued)
+}
+
+/// Whether a certificate may be issued.
+enum Allowed {
+    /// A new one, under this profile.
+    New(i64),
+    /// The one that was issued a moment ago for the same key: its answer was lost.
+    Again(Vec<u8>),
+    No(&'static str),
+}
+
+fn allowed(
+    connection: &rusqlite::Connection,
+    challenge_hash: &[u8; 32],
+    key_hash: &[u8; 32],
+    now: jiff::Timestamp,
+) -> Result<Allowed, StoreError> {
+    let Some(profile) = enrolments::profile_by_challenge(connection, challenge_hash)? else {
+        return Ok(Allowed::No("its challenge was never given out"));
+    };
+    if let Some(identity) = enrolments::identity_by_key(connection, profile.id, key_hash)?
+        && after(identity.issued_at, REPEAT_WITHIN) > now
+    {
+        return Ok(Allowed::Again(identity.certificate));
+    }
+    if profile.expires_at <= now {
+        return Ok(Allowed::No("its profile has expired"));
+    }
+    if profile.uses_left == 0 {
+        return Ok(Allowed::No("its profile has been used as often as it may"));
+    }
+    Ok(Allowed::New(profile.id))
+}
+
+fn hash(bytes: &[u8]) -> [u8; 32] {
+    certificate::fingerprint(bytes)
+}

@@ -1,0 +1,292 @@
+//! The reconciler: makes the plan from what is, and records what is to be done: requests to Apple as intentions, commands in
+//! the devices' queues. Others then act on what was recorded.
+//!
+//! Level-triggered: a plan is made from what is, never from what was last done. What changed between the snapshot and the
+//! record is looked at again in the recording transaction.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{OperationError, Shared, checkin};
+use crate::licensing::plan::{CommandAction, CommandKind, LicenceAction};
+use crate::licensing::{Limits, Plan, Rectangle, Verb, plan, rectangles};
+use crate::mdm::command::{Command, InstallApplication, ManagedApplicationList, RemoveApplication};
+use crate::model::{App, DeviceId};
+use crate::store::snapshot::{self, Loaded};
+use crate::store::{Write, appliance, assets, assignments, commands, devices, events, pairs};
+
+/// Commands recorded in one transaction at most, so that devices are not kept waiting.
+const CHUNK: usize = 200;
+
+/// A plan with what it was made from.
+pub struct Planned {
+    pub loaded: Loaded,
+    pub plan: Plan,
+    pub paused: bool,
+}
+
+/// Makes the plan without doing anything.
+pub async fn make_plan(context: &Shared) -> Result<Planned, OperationError> {
+    let (us, now) = (context.mdm_id.clone(), context.clock.now());
+    context
+        .store
+        .read(move |c| {
+            let loaded = snapshot::load(c, &us, now)?;
+            let plan = plan(&loaded.snapshot);
+            let paused = appliance::load(c)?.paused.is_some();
+            Ok(Planned { loaded, plan, paused })
+        })
+        .await
+}
+
+/// Plans and records what is to be done. Returns when to plan again although nothing happened.
+pub async fn reconcile(context: &Shared) -> Result<Option<Timestamp>, OperationError> {
+    let now = context.clock.now();
+    let released = context.store.write_bulk(move |w| events::release_returned(w, now)).await?;
+    let planned = make_plan(context).await?;
+    mark_waiting(context, &planned);
+    if planned.paused {
+        return Ok(released);
+    }
+    record_adoptions(context, &planned).await?;
+    for action in &planned.plan.licences {
+        record_licences(context, &planned, action).await?;
+    }
+    let mut queued = false;
+    for chunk in planned.plan.commands.chunks(CHUNK) {
+        queued |= record_commands(context, &planned, chunk).await?;
+    }
+    if queued {
+        context.wake_now.notify_one();
+    }
+    Ok(planned.plan.next_due.into_iter().chain(released).min())
+}
+
+/// Tells the workers of locations that own what somebody waits for: they look at Apple's counts more often.
+fn mark_waiting(context: &Shared, planned: &Planned) {
+    use crate::licensing::Step;
+    let snapshot = &planned.loaded.snapshot;
+    let mut waiting = vec![false; snapshot.products.len()];
+    for step in &planned.plan.steps {
+        if matches!(step.step, Step::WaitForLicence { .. }) {
+            waiting[step.product as usize] = true;
+        }
+    }
+    let wanted = snapshot.assets.iter().filter(|asset| waiting[asset.product as usize]).map(|asset| asset.location);
+    let locations = wanted.filter_map(|place| planned.loaded.locations.get(place as usize)).copied().collect();
+    context.workers.set_waiting(locations);
+}
+
+async fn record_adoptions(context: &Shared, planned: &Planned) -> Result<(), OperationError> {
+    let now = context.clock.now();
+    for chunk in planned.plan.adopt.chunks(CHUNK) {
+        let adopted: Vec<(DeviceId, String)> = chunk
+            .iter()
+            .map(|&(product, device)| {
+                let adam_id = planned.loaded.snapshot.products[product as usize].adam_id.clone();
+                (planned.loaded.devices[device as usize], adam_id)
+            })
+            .collect();
+        context
+            .store
+            .write_bulk(move |w| -> Result<(), OperationError> {
+                for (device, adam_id) in &adopted {
+                    let pair = pairs::get_or_new(w, *device, adam_id)?;
+                    pairs::put(w, &pairs::Pair { ours: true, ..pair }, now)?;
+                }
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+async fn record_licences(context: &Shared, planned: &Planned, action: &LicenceAction) -> Result<(), OperationError> {
+    let location = planned.loaded.locations[action.location as usize];
+    let limits = context.apple.service_config().await.limits;
+    let limits = Limits {
+        max_assets: limits.max_assets as usize,
+        max_serial_numbers: limits.max_serial_numbers as usize,
+    };
+    for rectangle in rectangles(&action.pairs, limits) {
+        let (id, verb, now) = (context.entropy.uuid().to_string(), action.verb, context.clock.now());
+        let (assets, serials) = named(planned, &rectangle);
+        context
+            .store
+            .write(move |w| events::intend(w, &id, location, verb, &assets, &serials, now))
+            .await?;
+    }
+    context.nudge(location);
+    Ok(())
+}
+
+/// A rectangle's assets (adamId, pricingParam) and serial numbers.
+pub(super) fn named(planned: &Planned, rectangle: &Rectangle) -> (Vec<(String, String)>, Vec<String>) {
+    let snapshot = &planned.loaded.snapshot;
+    let assets = rectangle.assets.iter().map(|&asset| {
+        let asset = &snapshot.assets[asset as usize];
+        (snapshot.products[asset.product as usize].adam_id.clone(), asset.pricing_param.clone())
+    });
+    let serials = rectangle.devices.iter().map(|&device| snapshot.devices[device as usize].serial.clone());
+    (assets.collect(), serials.collect())
+}
+
+/// One thing to do in a device's queue, by name.
+struct Task {
+    device: DeviceId,
+    adam_id: String,
+    bundle_id: Option<String>,
+    kind: CommandKind,
+    uuid: String,
+}
+
+async fn record_commands(
+    context: &Shared,
+    planned: &Planned,
+    actions: &[CommandAction],
+) -> Result<bool, OperationError> {
+    let tasks: Vec<Task> = actions
+        .iter()
+        .map(|action| {
+            let product = &planned.loaded.snapshot.products[action.product as usize];
+            Task {
+                device: planned.loaded.devices[action.device as usize],
+                adam_id: product.adam_id.clone(),
+                bundle_id: product.bundle_id.clone(),
+                kind: action.kind,
+                uuid: context.entropy.uuid().to_string(),
+            }
+        })
+        .collect();
+    let (now, index) = (context.clock.now(), context.index.clone());
+    let queued = context
+        .store
+        .write(move |w| -> Result<bool, OperationError> {
+            if appliance::load(w)?.paused.is_some() {
+                return Ok(false);
+            }
+            let mut queued = false;
+            for task in &tasks {
+                queued |= record_one(w, task, now)?;
+                let (index, id, waits) = (index.clone(), task.device, commands::any_open(w, task.device)?);
+                w.after_commit(move || index.set_waits(id, waits));
+            }
+            Ok(queued)
+        })
+        .await?;
+    Ok(queued)
+}
+
+/// Records one thing, if the pair is still as the plan saw it. True when a command was queued.
+fn record_one(w: &Write<'_>, task: &Task, now: Timestamp) -> Result<bool, OperationError> {
+    let Some(device) = devices::by_id(w, task.device)?.filter(|d| d.state == devices::DeviceState::Enrolled) else {
+        return Ok(false);
+    };
+    let mut pair = pairs::get_or_new(w, task.device, &task.adam_id)?;
+    let command = match task.kind {
+        CommandKind::Verify => {
+            if commands::waits(w, task.device, "ManagedApplicationList")? {
+                return Ok(false);
+            }
+            let list = Command::ManagedApplicationList(ManagedApplicationList { identifiers: Vec::new() });
+            checkin::queue(w, task.device, &task.uuid, &list, None, now)?;
+            return Ok(true);
+        }
+        CommandKind::Withdraw => {
+            withdraw(w, pair, now)?;
+            return Ok(false);
+        }
+        CommandKind::Install => {
+            let fits = matches!(pair.progress.app, App::None | App::Removed | App::InstallRetry);
+            if !fits || !licence_held(w, &device, &task.adam_id)? {
+                return Ok(false);
+            }
+            let Ok(adam_id) = task.adam_id.parse() else { return Ok(false) };
+            pair.progress.app = App::InstallQueued;
+            Command::InstallApplication(InstallApplication {
+                adam_id,
+                take_over: !device.user_enrolment,
+                install_as_managed: is_mac(&device),
+            })
+        }
+        CommandKind::Remove => {
+            let Some(identifier) = task.bundle_id.clone() else { return Ok(false) };
+            if !pair.progress.app.may_be_on_the_device() {
+                return Ok(false);
+            }
+            pair.progress.app = App::RemoveQueued;
+            Command::RemoveApplication(RemoveApplication { identifier })
+        }
+    };
+    checkin::queue(w, task.device, &task.uuid, &command, Some(&task.adam_id), now)?;
+    pair.command = Some(task.uuid.clone());
+    pair.progress.due = None;
+    pair.progress.looks = 0;
+    pair.ours = true;
+    pairs::put(w, &pair, now)?;
+    Ok(true)
+}
+
+fn withdraw(w: &Write<'_>, mut pair: pairs::Pair, now: Timestamp) -> Result<(), OperationError> {
+    let Some(uuid) = &pair.command else { return Ok(()) };
+    if commands::withdraw(w, uuid, now)? {
+        pair.progress.app = match pair.progress.app {
+            App::RemoveQueued => App::Installed,
+            _ => App::None,
+        };
+        pair.command = None;
+        pairs::put(w, &pair, now)?;
+    }
+    Ok(())
+}
+
+/// The licence is assigned, and nothing is under way with it.
+fn licence_held(w: &Write<'_>, device: &devices::Device, adam_id: &str) -> Result<bool, OperationError> {
+    for location in crate::store::locations::all(w)? {
+        for asset in assets::of_location(w, location.id)?.iter().filter(|asset| asset.adam_id == adam_id) {
+            if assignments::holds(w, location.id, adam_id, &asset.pricing_param, &device.serial)?
+                && !events::is_reserved(w, location.id, adam_id, &asset.pricing_param, &device.serial)?
+            {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+fn is_mac(device: &devices::Device) -> bool {
+    let product = &device.facts.product_name;
+    product.starts_with("Mac") || product.starts_with("iMac") || product.starts_with("VirtualMac")
+}
+
+/// Plans whenever something changed (changes are collected for a moment) and whenever something is due.
+pub async fn run(context: Shared) {
+    let mut failures = 0u32;
+    loop {
+        let pause = match reconcile(&context).await {
+            Ok(next) => {
+                failures = 0;
+                next.and_then(|at| Duration::try_from(at.duration_since(context.clock.now())).ok().or(Some(Duration::ZERO)))
+            }
+            Err(error) => {
+                failures += 1;
+                log::error!("planning failed: {error}; it is tried again");
+                Some(Duration::from_secs(1 << failures.min(6)))
+            }
+        };
+        tokio::select! {
+            () = context.plan_now.notified() => {}
+            () = context.clock.sleep(pause.unwrap_or(Duration::from_secs(3600))) => {}
+        }
+        context.clock.sleep(context.config.planner.settle).await;
+    }
+}
+
+/// The verb of an action in a sentence.
+pub(super) fn verb_words(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Associate => "wanted by a deployment, and a licence is free",
+        Verb::Disassociate => "not on the device any more, and not wanted by any deployment",
+    }
+}
