@@ -4,6 +4,18 @@
 //! them, a misreading of Apple would agree with itself. Whatever it receives is read strictly: an unknown or ill-typed key
 //! is refused and counted.
 
+pub mod apns;
+pub mod apple;
 pub mod chance;
 pub mod clock;
+pub mod control;
+mod listener;
+mod running;
+pub mod scenario;
+#[cfg(test)]
+mod stepped;
+pub mod supervisor;
+pub mod tls;
 pub mod world;
+
+pub use running::{Sandbox, SandboxError, SandboxOptions};

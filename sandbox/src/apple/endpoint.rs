@@ -1,0 +1,121 @@
+//! The served endpoints, and the form a call has before and after: no sockets, so that a test can call directly.
+
+use bytes::Bytes;
+use hyper::Method;
+use serde::Serialize;
+
+/// Where the calls live below the host.
+pub const BASE_PATH: &str = "/mdm/v2/";
+
+/// What is served. A path that is not here is unknown (404).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    ServiceConfig,
+    ClientConfig,
+    Assets,
+    Assignments,
+    Associate,
+    Disassociate,
+    Status,
+}
+
+impl Endpoint {
+    const ALL: [Endpoint; 7] = [
+        Endpoint::ServiceConfig,
+        Endpoint::ClientConfig,
+        Endpoint::Assets,
+        Endpoint::Assignments,
+        Endpoint::Associate,
+        Endpoint::Disassociate,
+        Endpoint::Status,
+    ];
+
+    /// The path after `/mdm/v2/`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Endpoint::ServiceConfig => "service/config",
+            Endpoint::ClientConfig => "client/config",
+            Endpoint::Assets => "assets",
+            Endpoint::Assignments => "assignments",
+            Endpoint::Associate => "assets/associate",
+            Endpoint::Disassociate => "assets/disassociate",
+            Endpoint::Status => "status",
+        }
+    }
+
+    /// The key in `urls` of service/config.
+    pub(super) fn url_key(self) -> Option<&'static str> {
+        match self {
+            Endpoint::ServiceConfig => None,
+            Endpoint::ClientConfig => Some("clientConfig"),
+            Endpoint::Assets => Some("getAssets"),
+            Endpoint::Assignments => Some("getAssignments"),
+            Endpoint::Associate => Some("associateAssets"),
+            Endpoint::Disassociate => Some("disassociateAssets"),
+            Endpoint::Status => Some("eventStatus"),
+        }
+    }
+
+    pub(super) fn all() -> impl Iterator<Item = Endpoint> {
+        Endpoint::ALL.into_iter()
+    }
+
+    pub(super) fn of(path: &str) -> Option<Endpoint> {
+        let name = path.strip_prefix(BASE_PATH)?;
+        Endpoint::all().find(|endpoint| endpoint.name() == name)
+    }
+
+    pub(super) fn allows(self, method: &Method) -> bool {
+        match self {
+            Endpoint::ClientConfig => method == Method::GET || method == Method::POST,
+            Endpoint::Associate | Endpoint::Disassociate => method == Method::POST,
+            _ => method == Method::GET,
+        }
+    }
+}
+
+/// A call as it arrived.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub method: Method,
+    pub path: String,
+    /// Without the question mark; empty when there is none.
+    pub query: String,
+    pub authorization: Option<String>,
+    pub content_type: Option<String>,
+    pub body: Bytes,
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    Reply(Reply),
+    /// The connection is closed without a reply.
+    Closed,
+}
+
+/// A reply to send.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    pub status: u16,
+    pub content_type: &'static str,
+    pub retry_after: Option<String>,
+    pub body: Bytes,
+}
+
+impl Reply {
+    pub(super) fn json(status: u16, body: &impl Serialize) -> Reply {
+        match serde_json::to_vec(body) {
+            Ok(body) => Reply { status, content_type: "application/json", retry_after: None, body: body.into() },
+            Err(error) => Reply::text(500, format!("the sandbox could not write its reply: {error}")),
+        }
+    }
+
+    pub(super) fn text(status: u16, body: impl Into<Bytes>) -> Reply {
+        Reply { status, content_type: "text/plain", retry_after: None, body: body.into() }
+    }
+
+    pub(super) fn html(status: u16, body: &'static str) -> Reply {
+        Reply { status, content_type: "text/html", retry_after: None, body: Bytes::from_static(body.as_bytes()) }
+    }
+}

@@ -1,0 +1,201 @@
+//! The error numbers of Apps and Books that the served calls can answer with, their HTTP status and a text.
+//!
+//! Apple: Handling error responses. The texts are our own: a client has to decide on the number.
+
+use serde::Serialize;
+
+use super::faults::RetryAfter;
+use super::wire::ErrorInfo;
+
+/// One documented error. The discriminant is the number on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u16)]
+pub enum AppleError {
+    LoginRequired = 9601,
+    InvalidArgument = 9602,
+    Internal = 9603,
+    NoSuchUser = 9609,
+    TokenExpired = 9621,
+    InvalidToken = 9622,
+    TokenRevoked = 9625,
+    TooManyRequests = 9646,
+    PageOutOfRange = 9650,
+    TooManyAssets = 9700,
+    TooManyUsers = 9701,
+    TooManySerials = 9702,
+    DuplicateAssets = 9703,
+    DuplicateUsers = 9704,
+    DuplicateSerials = 9705,
+    NotRevocable = 9706,
+    NotDeviceAssignable = 9707,
+    UnknownEvent = 9708,
+    NotEnoughLicences = 9709,
+    UrlAndTokenTogether = 9710,
+    UrlOrTokenTooLong = 9711,
+    UrlInvalid = 9712,
+    MetadataTooLong = 9713,
+    AssetsMissing = 9718,
+    TargetsMissing = 9719,
+    BadVersion = 9721,
+    MalformedAuthorization = 9722,
+    MdmInfoIncomplete = 9723,
+    MdmIdTooLong = 9724,
+    MdmNameTooLong = 9725,
+    WrongMethod = 9726,
+    WrongContentType = 9727,
+    UrlUnreachable = 9728,
+    Unavailable = 9729,
+}
+
+impl AppleError {
+    /// All of them, by number.
+    pub const ALL: [AppleError; 34] = [
+        AppleError::LoginRequired,
+        AppleError::InvalidArgument,
+        AppleError::Internal,
+        AppleError::NoSuchUser,
+        AppleError::TokenExpired,
+        AppleError::InvalidToken,
+        AppleError::TokenRevoked,
+        AppleError::TooManyRequests,
+        AppleError::PageOutOfRange,
+        AppleError::TooManyAssets,
+        AppleError::TooManyUsers,
+        AppleError::TooManySerials,
+        AppleError::DuplicateAssets,
+        AppleError::DuplicateUsers,
+        AppleError::DuplicateSerials,
+        AppleError::NotRevocable,
+        AppleError::NotDeviceAssignable,
+        AppleError::UnknownEvent,
+        AppleError::NotEnoughLicences,
+        AppleError::UrlAndTokenTogether,
+        AppleError::UrlOrTokenTooLong,
+        AppleError::UrlInvalid,
+        AppleError::MetadataTooLong,
+        AppleError::AssetsMissing,
+        AppleError::TargetsMissing,
+        AppleError::BadVersion,
+        AppleError::MalformedAuthorization,
+        AppleError::MdmInfoIncomplete,
+        AppleError::MdmIdTooLong,
+        AppleError::MdmNameTooLong,
+        AppleError::WrongMethod,
+        AppleError::WrongContentType,
+        AppleError::UrlUnreachable,
+        AppleError::Unavailable,
+    ];
+
+    /// The number on the wire.
+    pub fn number(self) -> u16 {
+        self as u16
+    }
+
+    /// The documented HTTP status.
+    pub fn status(self) -> u16 {
+        match self {
+            AppleError::LoginRequired
+            | AppleError::TokenExpired
+            | AppleError::InvalidToken
+            | AppleError::TokenRevoked
+            | AppleError::MalformedAuthorization => 401,
+            AppleError::Internal => 500,
+            AppleError::TooManyRequests => 429,
+            AppleError::WrongMethod => 405,
+            AppleError::WrongContentType => 415,
+            AppleError::Unavailable => 503,
+            _ => 400,
+        }
+    }
+
+    /// Whether the error is about the token itself: those real clients have met with status 200 (switch `token-200`).
+    pub fn is_about_the_token(self) -> bool {
+        matches!(
+            self,
+            AppleError::LoginRequired | AppleError::TokenExpired | AppleError::InvalidToken | AppleError::TokenRevoked
+        )
+    }
+
+    /// A text for people.
+    pub fn message(self) -> &'static str {
+        match self {
+            AppleError::LoginRequired => "Login required.",
+            AppleError::InvalidArgument => "Invalid argument.",
+            AppleError::Internal => "Internal error.",
+            AppleError::NoSuchUser => "There is no such registered user.",
+            AppleError::TokenExpired => "The content token has expired.",
+            AppleError::InvalidToken => "The content token is invalid.",
+            AppleError::TokenRevoked => "The content token was revoked.",
+            AppleError::TooManyRequests => "Too many requests for this organisation.",
+            AppleError::PageOutOfRange => "The page index is out of range.",
+            AppleError::TooManyAssets => "Too many assets in one request.",
+            AppleError::TooManyUsers => "Too many clientUserIds in one request.",
+            AppleError::TooManySerials => "Too many serialNumbers in one request.",
+            AppleError::DuplicateAssets => "An asset is listed twice.",
+            AppleError::DuplicateUsers => "A clientUserId is listed twice.",
+            AppleError::DuplicateSerials => "A serial number is listed twice.",
+            AppleError::NotRevocable => "An asset is not revocable.",
+            AppleError::NotDeviceAssignable => "An asset cannot be assigned to devices.",
+            AppleError::UnknownEvent => "There is no such event.",
+            AppleError::NotEnoughLicences => "There are not enough licences.",
+            AppleError::UrlAndTokenTogether => "notificationUrl and notificationAuthToken go together.",
+            AppleError::UrlOrTokenTooLong => "notificationUrl or notificationAuthToken is too long.",
+            AppleError::UrlInvalid => "notificationUrl is not a valid https address.",
+            AppleError::MetadataTooLong => "mdmInfo.metadata is too long.",
+            AppleError::AssetsMissing => "No assets were given.",
+            AppleError::TargetsMissing => "Neither clientUserIds nor serialNumbers were given.",
+            AppleError::BadVersion => "The version id is not valid.",
+            AppleError::MalformedAuthorization => "The Authorization header is malformed.",
+            AppleError::MdmInfoIncomplete => "mdmInfo needs id, name and metadata.",
+            AppleError::MdmIdTooLong => "mdmInfo.id is too long.",
+            AppleError::MdmNameTooLong => "mdmInfo.name is too long.",
+            AppleError::WrongMethod => "This method is not allowed here.",
+            AppleError::WrongContentType => "The Content-Type has to be application/json.",
+            AppleError::UrlUnreachable => "notificationUrl could not be reached.",
+            AppleError::Unavailable => "The service is temporarily unavailable.",
+        }
+    }
+}
+
+impl Serialize for AppleError {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u16(self.number())
+    }
+}
+
+/// A call that is refused: nothing was done.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Refusal {
+    pub error: AppleError,
+    pub info: Option<ErrorInfo>,
+    /// What exactly was wrong, added to the text.
+    pub detail: Option<String>,
+    /// The message was not what Apple documents (unknown or ill-typed key): counted as `refused`.
+    pub strict: bool,
+    pub retry_after: Option<RetryAfter>,
+}
+
+impl Refusal {
+    pub(super) fn about(error: AppleError, info: ErrorInfo) -> Refusal {
+        Refusal { info: Some(info), ..Refusal::from(error) }
+    }
+
+    /// An unknown or ill-typed key or parameter.
+    pub(super) fn unreadable(detail: impl Into<String>) -> Refusal {
+        Refusal { detail: Some(detail.into()), strict: true, ..Refusal::from(AppleError::InvalidArgument) }
+    }
+
+    /// The text sent.
+    pub(super) fn message(&self) -> String {
+        match &self.detail {
+            Some(detail) => format!("{} {detail}", self.error.message()),
+            None => self.error.message().to_owned(),
+        }
+    }
+}
+
+impl From<AppleError> for Refusal {
+    fn from(error: AppleError) -> Refusal {
+        Refusal { error, info: None, detail: None, strict: false, retry_after: None }
+    }
+}

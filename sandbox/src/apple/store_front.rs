@@ -1,0 +1,39 @@
+//! What a device sees of Apple: the catalogue, and whether a licence is its own.
+
+use jiff::SignedDuration;
+
+use super::Apple;
+use super::state::Holder;
+use crate::world::{Product, StoreFront};
+
+impl StoreFront for Apple {
+    fn product(&self, adam_id: &str) -> Option<Product> {
+        self.lock().products.get(adam_id).cloned()
+    }
+
+    fn product_by_bundle(&self, bundle_id: &str) -> Option<Product> {
+        self.lock().products.values().find(|product| product.bundle_id == bundle_id).cloned()
+    }
+
+    fn holds_licence(&self, serial: &str, adam_id: &str) -> bool {
+        let now = self.0.clock.now();
+        let state = self.lock();
+        let lag = SignedDuration::from_secs(i64::try_from(state.switches.device_lag_seconds).unwrap_or(i64::MAX));
+        let holder = Holder::Serial(serial.to_owned());
+        let visible = |settled| match settled {
+            _ if lag.is_zero() => true,
+            Some(settled) => now.duration_since(settled) >= lag,
+            None => false,
+        };
+        state
+            .locations
+            .values()
+            .flat_map(|location| location.assets_of(adam_id))
+            .filter_map(|asset| asset.holders.get(&holder))
+            .any(|held| visible(held.settled))
+    }
+
+    fn report_install_without_licence(&self, _serial: &str, _adam_id: &str) {
+        self.lock().counters.installs_before_licence += 1;
+    }
+}

@@ -1,0 +1,87 @@
+//! HTTPS: an accept loop with one task per connection, which hands requests to a handler. Used for Apple and for APNs.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+/// The other end of a connection.
+#[derive(Clone)]
+pub(crate) struct Peer {
+    /// The certificate it showed.
+    pub certificate: Option<CertificateDer<'static>>,
+}
+
+/// What a handler wants done.
+pub(crate) enum Answer {
+    Reply(Response<Full<Bytes>>),
+    /// The whole connection is closed, without a reply.
+    HangUp,
+}
+
+/// Serves until `stop`. Connections that are open then are closed.
+pub(crate) async fn serve<H, F>(listener: TcpListener, tls: Arc<ServerConfig>, handler: H, stop: CancellationToken)
+where
+    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let acceptor = TlsAcceptor::from(tls);
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        // An accept fails when the client is gone again or no descriptor is left; the next one may succeed.
+        let Ok((stream, _)) = accepted else { continue };
+        let (acceptor, handler, stop) = (acceptor.clone(), handler.clone(), stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = connection(stream, acceptor, handler) => {}
+            }
+        });
+    }
+}
+
+async fn connection<H, F>(stream: TcpStream, acceptor: TlsAcceptor, handler: H)
+where
+    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    // Small replies: do not wait for more to send.
+    let _ = stream.set_nodelay(true);
+    let Ok(stream) = acceptor.accept(stream).await else { return };
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
+    let peer = Peer { certificate: certificate.map(CertificateDer::into_owned) };
+    let hang_up = CancellationToken::new();
+    let service = service_fn(|request: Request<Incoming>| {
+        let answer = handler(request, peer.clone());
+        let hang_up = hang_up.clone();
+        async move {
+            match answer.await {
+                Answer::Reply(response) => Ok::<_, Infallible>(response),
+                Answer::HangUp => {
+                    hang_up.cancel();
+                    std::future::pending().await
+                }
+            }
+        }
+    });
+    let builder = auto::Builder::new(TokioExecutor::new());
+    tokio::select! {
+        // The client sees for itself how its connection ended.
+        _ = builder.serve_connection(TokioIo::new(stream), service) => {}
+        () = hang_up.cancelled() => {}
+    }
+}
