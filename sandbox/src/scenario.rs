@@ -126,3 +126,40 @@ fn default_assets() -> Vec<NewAsset> {
     assets.push(named(NewAsset::book("1700000022", 5), "First Aid on Board", "firstaid"));
     assets
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stepped::Stepped;
+
+    fn apple() -> Apple {
+        Apple::new(Stepped::at("2027-03-01T08:00:00Z").clock(), 1)
+    }
+
+    #[test]
+    fn built_in_scenario_has_a_dozen_assets() {
+        let apple = apple();
+        let made = Scenario::default().play(&apple).unwrap();
+        assert_eq!(made.len(), 1);
+        assert_eq!(apple.location(&made[0].u_id).unwrap().assets.len(), 12);
+    }
+
+    #[test]
+    fn scenario_is_read_from_toml_and_mistakes_are_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("scenario.toml");
+        let text = "organisation = \"Northwind\"\n\
+            [switches]\npage-size = 7\n\
+            [limits]\nmaxAssets = 3\n\
+            [[locations]]\nlocation = { name = \"Depot\", country = \"BE\" }\n\
+            assets = [{ adam-id = \"1\", total = 4 }]\n";
+        std::fs::write(&path, text).unwrap();
+        let apple = apple();
+        let made = Scenario::read(&path).unwrap().play(&apple).unwrap();
+        let location = apple.location(&made[0].u_id).unwrap();
+        assert_eq!((location.country.as_str(), location.assets[0].total), ("BE", 4));
+        assert_eq!((apple.switches().page_size, apple.limits().max_assets), (7, 3));
+        std::fs::write(&path, "organization = \"Northwind\"").unwrap();
+        assert!(Scenario::read(&path).unwrap_err().to_string().contains("organization"));
+    }
+}

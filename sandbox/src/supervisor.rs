@@ -247,3 +247,44 @@ impl Arrival {
         self.0.clone().filter(|kill| kill.when == moment)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper() -> Program {
+        Program { program: "sh".into(), args: vec!["-c".into(), "exec sleep 600".into()], env: HashMap::new() }
+    }
+
+    #[tokio::test]
+    async fn child_is_killed_and_started_again_with_another_environment() {
+        let supervisor = Supervisor::default();
+        let seen: Arc<Mutex<Vec<u64>>> = Arc::default();
+        let starts = seen.clone();
+        supervisor.before_start(move |restarts, env| {
+            starts.lock().unwrap().push(restarts);
+            env.insert("RESTARTS".into(), restarts.to_string().into());
+        });
+        supervisor.start(sleeper()).await.unwrap();
+        assert!(supervisor.is_running().await);
+        supervisor.plan(KillPlan { kill_at_request: 2, when: When::After, restart: true });
+        assert_eq!(supervisor.arrival().kill(When::After), None);
+        let due = supervisor.arrival();
+        assert_eq!(due.kill(When::Before), None);
+        supervisor.carry_out(due.kill(When::After).unwrap()).await;
+        assert!(supervisor.is_running().await);
+        assert_eq!((supervisor.restarts(), seen.lock().unwrap().clone()), (1, vec![0, 1]));
+        assert_eq!(supervisor.view().plan, None);
+        supervisor.kill().await.unwrap();
+        assert!(!supervisor.is_running().await);
+    }
+
+    #[tokio::test]
+    async fn failed_restart_is_remembered() {
+        let supervisor = Supervisor::default();
+        supervisor.carry_out(Kill { request: 1, when: When::Before, restart: true }).await;
+        assert!(supervisor.view().last_error.unwrap().contains("no program was given"));
+        let nowhere = Program { program: "/nonexistent/program".into(), ..sleeper() };
+        assert!(matches!(supervisor.start(nowhere).await, Err(SupervisorError::Start { .. })));
+    }
+}

@@ -6,6 +6,8 @@
 
 mod checks;
 pub mod server;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

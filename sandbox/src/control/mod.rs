@@ -3,6 +3,9 @@
 //! Never on Apple's paths, never on Apple's listener. Every route is a thin cover of a method on a handle, which tests in
 //! the same process call directly. Bodies are read strictly. For people and scripts on this machine: there is no login.
 
+#[cfg(test)]
+mod tests;
+
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::StatusCode;
