@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -15,6 +16,8 @@ use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
 
 /// The other end of a connection.
 #[derive(Clone)]
@@ -31,8 +34,13 @@ pub(crate) enum Answer {
 }
 
 /// Serves until `stop`. Connections that are open then are closed.
-pub(crate) async fn serve<H, F>(listener: TcpListener, tls: Arc<ServerConfig>, handler: H, stop: CancellationToken)
-where
+pub(crate) async fn serve<H, F>(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    handler: H,
+    clock: Clock,
+    stop: CancellationToken,
+) where
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
@@ -42,8 +50,11 @@ where
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        // An accept fails when the client is gone again or no descriptor is left; the next one may succeed.
-        let Ok((stream, _)) = accepted else { continue };
+        let Ok((stream, _)) = accepted else {
+            // The client is gone again, or no descriptor is left: then trying on at once would only heat the machine.
+            clock.sleep(Duration::from_millis(100)).await;
+            continue;
+        };
         let (acceptor, handler, stop) = (acceptor.clone(), handler.clone(), stop.clone());
         tokio::spawn(async move {
             tokio::select! {

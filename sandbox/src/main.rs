@@ -1,5 +1,7 @@
 //! `vppd-sandbox`: the sandbox as a program for people.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +10,9 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use sandbox::clock::Clock;
 use sandbox::scenario::{MadeLocation, Scenario};
+use sandbox::supervisor::Program;
 use sandbox::{Sandbox, SandboxOptions};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Plays Apple (Apps and Books, APNs) for trying out and testing vppd.
 #[derive(Debug, Parser)]
@@ -47,6 +51,9 @@ struct RunOptions {
     /// For ids, delays and faults by rate.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// A program to start, and to kill at a request when the control side asks for it (POST /supervisor).
+    #[arg(last = true, value_name = "PROGRAM")]
+    program: Vec<OsString>,
 }
 
 fn main() -> ExitCode {
@@ -96,7 +103,23 @@ async fn serve(options: RunOptions) -> anyhow::Result<()> {
         let path = write_token(&directory, location)?;
         println!("content token     {} ({}, uId {})", path.display(), location.name, location.u_id);
     }
-    tokio::signal::ctrl_c().await.context("could not wait for an interrupt")
+    let mut words = options.program.into_iter();
+    if let Some(program) = words.next() {
+        let program = Program { program, args: words.collect(), env: HashMap::new() };
+        sandbox.supervisor.start(program).await?;
+    }
+    interrupted().await?;
+    sandbox.supervisor.kill().await?;
+    Ok(())
+}
+
+/// Waits until somebody wants this program to end: Ctrl-C, or SIGTERM from a service manager or a script.
+async fn interrupted() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("could not wait for SIGTERM")?;
+    tokio::select! {
+        interrupt = tokio::signal::ctrl_c() => interrupt.context("could not wait for Ctrl-C"),
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 fn write_token(directory: &std::path::Path, location: &MadeLocation) -> anyhow::Result<PathBuf> {

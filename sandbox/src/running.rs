@@ -94,13 +94,13 @@ impl Sandbox {
         let (control_listener, control_address) = listen(options.control).await?;
         handles.apple.set_base_url(&base_url(apple_address, BASE_PATH));
         let apns_tls = tls::server_config_for_clients_of(&push_authority, &server, clock.clone(), &["h2"])?;
-        serve_apple(&handles, apple_listener, &server, stop.clone())?;
+        serve_apple(&handles, apple_listener, &server, clock.clone(), stop.clone())?;
         let Handles { apple, apns, supervisor } = handles.clone();
         let handler = {
             let (apns, supervisor) = (apns.clone(), supervisor.clone());
             move |request, peer| apns::server::handle(apns.clone(), supervisor.clone(), request, peer)
         };
-        tokio::spawn(listener::serve(apns_listener, apns_tls, handler, stop.clone()));
+        tokio::spawn(listener::serve(apns_listener, apns_tls, handler, clock.clone(), stop.clone()));
         tokio::spawn(serve_control(control_listener, handles, stop.clone()));
         Ok(Sandbox {
             apple,
@@ -167,12 +167,13 @@ fn serve_apple(
     handles: &Handles,
     listener: TcpListener,
     server: &Identity,
+    clock: Clock,
     stop: CancellationToken,
 ) -> Result<(), SandboxError> {
     let tls = tls::server_config(server, &["h2", "http/1.1"])?;
     let (apple, supervisor) = (handles.apple.clone(), handles.supervisor.clone());
     let handler = move |request, _| apple::server::handle(apple.clone(), supervisor.clone(), request);
-    tokio::spawn(listener::serve(listener, tls, handler, stop));
+    tokio::spawn(listener::serve(listener, tls, handler, clock, stop));
     Ok(())
 }
 

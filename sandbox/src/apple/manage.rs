@@ -113,7 +113,12 @@ impl State {
             completed: 0,
             failures: BTreeMap::new(),
         };
+        let life = self.event_life();
         if let Some(location) = self.locations.get_mut(&session.u_id) {
+            // What nobody can ask for any more; a pending event is still needed by its worker.
+            location
+                .events
+                .retain(|_, event| event.status == EventStatus::Pending || now.duration_since(event.accepted) < life);
             location.events.insert(event_id.clone(), event);
         }
         let reply = Reply::json(200, &EventAccepted { event_id, common: self.common(session, now) });
@@ -124,7 +129,7 @@ impl State {
     pub(super) fn status(&mut self, call: &Call, session: &Session, now: Timestamp) -> Result<Reply, Refusal> {
         let query = Query::parse(&call.query, &["eventId"])?;
         let id = query.get("eventId").ok_or_else(|| Refusal::unreadable("eventId is missing."))?;
-        let life = SignedDuration::from_secs(i64::try_from(self.switches.event_ttl_seconds).unwrap_or(i64::MAX));
+        let life = self.event_life();
         let common = self.common(session, now);
         let location = self.location(session)?;
         let event = location.events.get(id).filter(|event| now.duration_since(event.accepted) < life);
@@ -138,6 +143,11 @@ impl State {
             common,
         };
         Ok(Reply::json(200, &report))
+    }
+
+    /// How long an event can be asked for.
+    fn event_life(&self) -> SignedDuration {
+        SignedDuration::from_secs(i64::try_from(self.switches.event_ttl_seconds).unwrap_or(i64::MAX))
     }
 }
 
