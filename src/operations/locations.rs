@@ -1,0 +1,328 @@
+//! One task per location talks to Apple for it, one thing after another: claims it, syncs it, sends what was intended, looks
+//! what became of it. So no two syncs of one location run at once, no request overtakes a listing, and locations never
+//! wait for each other.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::{Context, OperationError, Shared, licences, sync};
+use crate::apple::error::{AppleError, TokenProblemKind};
+use crate::apple::wire::MdmInfo;
+use crate::apple::{self, ContentToken};
+use crate::clock::after;
+use crate::model::LocationId;
+use crate::schedule;
+use crate::store::locations::{self, Location, Owner, TokenState};
+use crate::store::{StoreError, events, tasks};
+
+/// The tasks of all locations, as the rest sees them.
+#[derive(Default)]
+pub struct Workers {
+    inner: Mutex<Inner>,
+    /// A location was added.
+    added: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    nudges: HashMap<LocationId, Arc<Notify>>,
+    waiting: HashSet<LocationId>,
+}
+
+impl Workers {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// There is something to do for this location.
+    pub fn nudge(&self, location: LocationId) {
+        let nudge = self.lock().nudges.get(&location).cloned();
+        match nudge {
+            Some(nudge) => nudge.notify_one(),
+            None => self.added.notify_one(),
+        }
+    }
+
+    /// Somebody waits for licences of these locations, and of no others.
+    pub fn set_waiting(&self, locations: HashSet<LocationId>) {
+        let new: Vec<Arc<Notify>> = {
+            let mut inner = self.lock();
+            let new = locations.difference(&inner.waiting).filter_map(|id| inner.nudges.get(id).cloned()).collect();
+            inner.waiting = locations;
+            new
+        };
+        new.iter().for_each(|nudge| nudge.notify_one());
+    }
+
+    fn is_waiting(&self, location: LocationId) -> bool {
+        self.lock().waiting.contains(&location)
+    }
+
+    /// Takes the place of a location's task; `None` when it runs already.
+    fn begin(&self, location: LocationId) -> Option<Arc<Notify>> {
+        let mut inner = self.lock();
+        if inner.nudges.contains_key(&location) {
+            return None;
+        }
+        let nudge = Arc::new(Notify::new());
+        inner.nudges.insert(location, nudge.clone());
+        Some(nudge)
+    }
+}
+
+/// Runs a task for every location, those added later too. Ends only when dropped.
+pub async fn run(context: Shared) {
+    let mut tasks = tokio::task::JoinSet::new();
+    loop {
+        match context.store.read(locations::all).await {
+            Ok(all) => {
+                for location in all {
+                    if let Some(nudge) = context.workers.begin(location.id) {
+                        tasks.spawn(work(context.clone(), location.id, nudge));
+                    }
+                }
+            }
+            Err(error) => {
+                log::error!("the locations cannot be read: {error}; tried again in a moment");
+                context.clock.sleep(Duration::from_secs(5)).await;
+                continue;
+            }
+        }
+        context.workers.added.notified().await;
+    }
+}
+
+/// What a location's task remembers between its rounds. Losing it costs a call or two.
+pub(super) struct Round {
+    pub location: Location,
+    pub token: apple::Location,
+    /// When a reply last named us as the owner.
+    pub owned_at: Option<Timestamp>,
+}
+
+async fn work(context: Shared, id: LocationId, nudge: Arc<Notify>) {
+    let mut failures = 0u32;
+    let mut owned_at = None;
+    let mut counted_at: Option<Timestamp> = None;
+    loop {
+        let next = match one_round(&context, id, &mut owned_at, &mut counted_at).await {
+            Ok(next) => {
+                failures = 0;
+                next
+            }
+            Err(error) => {
+                failures += 1;
+                owned_at = None;
+                let pause = Duration::from_secs(1 << failures.min(9));
+                log::warn!(location_id = id.0; "{error} Next try in {pause:?}.");
+                Some(after(context.clock.now(), pause))
+            }
+        };
+        tokio::select! {
+            () = nudge.notified() => {}
+            () = sleep_until(&context, next) => {}
+        }
+    }
+}
+
+async fn sleep_until(context: &Context, at: Option<Timestamp>) {
+    match at {
+        Some(at) => context.clock.sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Everything that is due for a location, once. Returns when to come back.
+async fn one_round(
+    context: &Shared,
+    id: LocationId,
+    owned_at: &mut Option<Timestamp>,
+    counted_at: &mut Option<Timestamp>,
+) -> Result<Option<Timestamp>, OperationError> {
+    let Some(location) = context.store.read(move |c| locations::by_id(c, id)).await? else { return Ok(None) };
+    let token = bearer(context, &location)?;
+    let mut round = Round { location, token, owned_at: *owned_at };
+    if round.location.expires_at <= context.clock.now() {
+        expire(context, &round.location).await?;
+        return fail_waiting_syncs(context, &round).await;
+    }
+    if round.location.claim_wanted && round.location.owner.is_none() {
+        claim_if_free(context, &mut round).await?;
+    }
+    if let Some(task) = context.store.read(move |c| tasks::next_for(c, id)).await? {
+        sync::run_task(context, &mut round, task).await?;
+        *counted_at = Some(context.clock.now());
+        context.plan_now.notify_one();
+    }
+    let mut next = licences::settle_and_send(context, &mut round).await?;
+    *owned_at = round.owned_at;
+    let now = context.clock.now();
+    if let Some(due) = scheduled_sync(context, &round.location, now).await? {
+        next = Some(next.map_or(due, |known| known.min(due)));
+    }
+    if context.workers.is_waiting(id) {
+        let due = after(counted_at.unwrap_or(now), context.config.sync.waiting_interval);
+        if counted_at.is_some() && due <= now {
+            sync::count_assets(context, &mut round).await?;
+            *counted_at = Some(now);
+            context.plan_now.notify_one();
+        } else if counted_at.is_none() {
+            *counted_at = Some(now);
+        }
+        let due = after(counted_at.unwrap_or(now), context.config.sync.waiting_interval);
+        next = Some(next.map_or(due, |known| known.min(due)));
+    }
+    Ok(next)
+}
+
+/// Puts a sync in line when it is due; returns when to look again.
+async fn scheduled_sync(
+    context: &Shared,
+    location: &Location,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, OperationError> {
+    let due = schedule::next_sync(location.last_synced, &location.uid, &context.config.sync);
+    match due {
+        Some(due) if due > now => Ok(Some(due)),
+        // The first sync is put in line by whoever adds the token.
+        None => Ok(None),
+        Some(_) => {
+            let (id, name) = (location.id, location.name.clone());
+            context.store.write(move |w| tasks::waiting(w, sync::KIND, id, &name, now)).await?;
+            Ok(Some(now))
+        }
+    }
+}
+
+/// The location with its token, as the client takes it.
+pub(super) fn bearer(context: &Context, location: &Location) -> Result<apple::Location, OperationError> {
+    let token: ContentToken = context.content_token(location)?;
+    Ok(apple::Location::new(location.uid.as_str(), Arc::new(token)))
+}
+
+/// How we name ourselves at Apple.
+pub(super) fn mdm_info(context: &Context) -> MdmInfo {
+    MdmInfo {
+        id: context.mdm_id.clone(),
+        name: context.config.apple.mdm_name.chars().filter(char::is_ascii).take(100).collect(),
+        metadata: format!("vppd/{}", env!("CARGO_PKG_VERSION")),
+    }
+}
+
+/// Claims the location if nobody holds it: the administrator wanted that, and a crash or an outage came between.
+async fn claim_if_free(context: &Shared, round: &mut Round) -> Result<(), OperationError> {
+    let reply = ask(context, round, context.apple.client_config(&round.token).await).await?;
+    if reply.mdm_info.is_some() {
+        return see_owner(context, round, reply.mdm_info.as_ref()).await;
+    }
+    let reply = context.apple.claim(&round.token, &mdm_info(context)).await;
+    let reply = ask(context, round, reply).await?;
+    see_owner(context, round, reply.mdm_info.as_ref()).await
+}
+
+/// Keeps who holds the location as a reply named it; loudly, when it is not us any more.
+pub(super) async fn see_owner(
+    context: &Shared,
+    round: &mut Round,
+    owner: Option<&MdmInfo>,
+) -> Result<(), OperationError> {
+    let seen = owner.map(|info| Owner { id: info.id.clone(), name: info.name.clone() });
+    let ours = seen.as_ref().is_some_and(|owner| owner.id == context.mdm_id);
+    round.owned_at = ours.then(|| context.clock.now());
+    if seen == round.location.owner {
+        return Ok(());
+    }
+    let name = &round.location.name;
+    match &seen {
+        Some(owner) if !ours => log::error!(
+            location_id = round.location.id.0;
+            "location \"{name}\" is held by another MDM now: \"{}\". Nothing is written to it any more; take it back on \
+             purpose with: vppd token add FILE --name \"{name}\" --take-over", owner.name
+        ),
+        Some(_) => log::info!(location_id = round.location.id.0; "location \"{name}\" is ours"),
+        None => log::warn!(location_id = round.location.id.0; "location \"{name}\" is held by nobody any more; it is claimed again"),
+    }
+    let (id, kept) = (round.location.id, seen.clone());
+    context.store.write(move |w| locations::set_owner(w, id, kept.as_ref())).await?;
+    round.location.owner = seen;
+    context.plan_now.notify_one();
+    Ok(())
+}
+
+/// Passes a reply on; what an error says of the token is kept and told first.
+pub(super) async fn ask<T>(
+    context: &Shared,
+    round: &mut Round,
+    reply: Result<T, AppleError>,
+) -> Result<T, OperationError> {
+    let state = match &reply {
+        Ok(_) => TokenState::Valid,
+        Err(AppleError::TokenProblem { kind, .. }) => match kind {
+            TokenProblemKind::Expired => TokenState::Expired,
+            TokenProblemKind::Revoked => TokenState::Revoked,
+            TokenProblemKind::Rejected => TokenState::Rejected,
+        },
+        Err(AppleError::RetryLater { .. } | AppleError::UnknownOutcome { .. }) => TokenState::Unreachable,
+        Err(_) => round.location.token_state,
+    };
+    if state != round.location.token_state {
+        let id = round.location.id;
+        context.store.write(move |w| locations::set_token_state(w, id, state)).await?;
+        round.location.token_state = state;
+        context.plan_now.notify_one();
+        if let Err(error) = &reply {
+            log::error!(location_id = id.0; "location \"{}\": {error}", round.location.name);
+        }
+    }
+    Ok(reply?)
+}
+
+async fn expire(context: &Shared, location: &Location) -> Result<(), OperationError> {
+    if location.token_state != TokenState::Expired {
+        let id = location.id;
+        context.store.write(move |w| locations::set_token_state(w, id, TokenState::Expired)).await?;
+        log::error!(
+            location_id = id.0;
+            "the content token of location \"{}\" expired on {}: nothing is asked of Apple for it. Download a new one and \
+             add it under the same name.", location.name, location.expires_at
+        );
+        context.plan_now.notify_one();
+    }
+    Ok(())
+}
+
+async fn fail_waiting_syncs(context: &Shared, round: &Round) -> Result<Option<Timestamp>, OperationError> {
+    let (id, now) = (round.location.id, context.clock.now());
+    let error = OperationError::new(
+        super::Kind::Unavailable,
+        "token-expired",
+        format!("the content token of \"{}\" has expired", round.location.name),
+        "Download a new one in Apple's portal and add it under the same name.",
+    );
+    let error = serde_json::to_string(&error.view()).unwrap_or_default();
+    context
+        .store
+        .write(move |w| -> Result<(), StoreError> {
+            while let Some(task) = tasks::next_for(w, id)? {
+                tasks::finish(w, task.id, now, Err(&error))?;
+            }
+            Ok(())
+        })
+        .await?;
+    Ok(None)
+}
+
+/// After a start: what was being sent when vppd ended may have reached Apple or not.
+pub async fn after_restart(context: &Shared) -> Result<(), OperationError> {
+    let first = context.config.apple.event_poll.first().copied().unwrap_or(Duration::from_secs(10));
+    let look_at = after(context.clock.now(), first);
+    let unsure = context.store.write(move |w| events::after_restart(w, look_at)).await?;
+    if unsure > 0 {
+        log::warn!("{unsure} requests to Apple were under way when vppd ended; Apple's listing will tell which arrived");
+    }
+    Ok(())
+}
