@@ -9,6 +9,7 @@ pub mod apple;
 pub mod chance;
 pub mod clock;
 pub mod control;
+pub mod device;
 mod listener;
 mod running;
 pub mod scenario;
