@@ -66,25 +66,41 @@ pub fn key_usage(bits: u8) -> Option<Vec<u8>> {
     (value != 0).then_some(extension)
 }
 
-/// The certificate that a SCEP client signs its own request with: over its new key, by its new key, for a day.
-pub fn temporary(key: &Key, common_name: &str, serial: &[u8], now: Timestamp) -> Result<Vec<u8>, KeyError> {
-    let name = name(&[(oid::COMMON_NAME.to_vec(), common_name.to_owned())]);
+/// What goes into a certificate, besides the usages digitalSignature and keyEncipherment and a day of validity.
+pub struct Issue<'a> {
+    /// Name, DER.
+    pub issuer: &'a [u8],
+    /// Name, DER.
+    pub subject: &'a [u8],
+    /// SubjectPublicKeyInfo, DER.
+    pub public: &'a [u8],
+    pub serial: &'a [u8],
+}
+
+/// A certificate, DER, signed with the issuer's key.
+pub fn issue(issue: &Issue<'_>, issuer_key: &Key, now: Timestamp) -> Result<Vec<u8>, KeyError> {
     let algorithm = ber::algorithm(oid::SHA256_WITH_RSA);
     let edge = |span: jiff::Span| utc_time(now.checked_add(span).unwrap_or(now));
     let validity = ber::sequence(&[&edge((-1).hour()), &edge(24.hours())]);
     let extensions = ber::sequence(&[&key_usage(5).unwrap_or_default()]);
     let body = ber::sequence(&[
         &ber::tlv(ber::context(0), &ber::unsigned(&[2])),
-        &ber::unsigned(serial),
+        &ber::unsigned(issue.serial),
         &algorithm,
-        &name,
+        issue.issuer,
         &validity,
-        &name,
-        key.public(),
+        issue.subject,
+        issue.public,
         &ber::tlv(ber::context(3), &extensions),
     ]);
-    let signature = ber::bit_string(&key.sign(Digest::Sha256, &body)?);
+    let signature = ber::bit_string(&issuer_key.sign(Digest::Sha256, &body)?);
     Ok(ber::sequence(&[&body, &algorithm, &signature]))
+}
+
+/// The certificate that a SCEP client signs its own request with: over its new key, by its new key.
+pub fn temporary(key: &Key, common_name: &str, serial: &[u8], now: Timestamp) -> Result<Vec<u8>, KeyError> {
+    let name = name(&[(oid::COMMON_NAME.to_vec(), common_name.to_owned())]);
+    issue(&Issue { issuer: &name, subject: &name, public: key.public(), serial }, key, now)
 }
 
 #[cfg(test)]

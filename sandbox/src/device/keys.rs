@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaEncoding};
 use num_bigint::BigUint;
 
 use super::ber::{self, Reader};
@@ -67,15 +67,15 @@ impl Key {
 
     /// RSA PKCS#1 v1.5 signature over `message`.
     pub fn sign(&self, digest: Digest, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        match digest {
-            Digest::Sha1 => self.sign_sha1(message).ok_or(KeyError::Crypto),
-            Digest::Sha256 => {
-                let mut signature = vec![0; self.pair.public_modulus_len()];
-                let random = aws_lc_rs::rand::SystemRandom::new();
-                self.pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map_err(|_| KeyError::Crypto)?;
-                Ok(signature)
-            }
-        }
+        let encoding: &'static dyn RsaEncoding = match digest {
+            Digest::Sha1 => return self.sign_sha1(message).ok_or(KeyError::Crypto),
+            Digest::Sha256 => &RSA_PKCS1_SHA256,
+            Digest::Sha512 => &RSA_PKCS1_SHA512,
+        };
+        let mut signature = vec![0; self.pair.public_modulus_len()];
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        self.pair.sign(encoding, &random, message, &mut signature).map_err(|_| KeyError::Crypto)?;
+        Ok(signature)
     }
 
     /// Opens what was encrypted to this key with RSA PKCS#1 v1.5.

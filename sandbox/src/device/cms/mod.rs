@@ -39,6 +39,7 @@ pub mod oid {
 pub enum Digest {
     Sha1,
     Sha256,
+    Sha512,
 }
 
 impl Digest {
@@ -47,6 +48,7 @@ impl Digest {
         match self {
             Digest::Sha1 => oid::SHA1,
             Digest::Sha256 => oid::SHA256,
+            Digest::Sha512 => oid::SHA512,
         }
     }
 
@@ -55,6 +57,7 @@ impl Digest {
         let algorithm = match self {
             Digest::Sha1 => &aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY,
             Digest::Sha256 => &aws_lc_rs::digest::SHA256,
+            Digest::Sha512 => &aws_lc_rs::digest::SHA512,
         };
         aws_lc_rs::digest::digest(algorithm, bytes).as_ref().to_vec()
     }
