@@ -44,7 +44,8 @@ impl Fleet {
     }
 
     /// Enrols these devices with one profile each that `profile_for` gives, `concurrency` at a time; each enrolled one
-    /// begins to listen for pushes at once. Must run on a tokio runtime.
+    /// begins to listen for pushes at once. A device that is of the fleet already (failed before, or unenrolled) enrols
+    /// again as it is. Must run on a tokio runtime.
     pub async fn enrol_each(
         &self,
         profile_for: impl Fn(&DeviceSpec) -> Arc<[u8]>,
@@ -84,18 +85,25 @@ impl Fleet {
 
     async fn enrol_one(&self, profile: Arc<[u8]>, spec: DeviceSpec) -> (String, Result<(), EnrolError>) {
         let serial = spec.serial.clone();
-        let number = {
-            let devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
-            devices.len() as u64
-        };
-        let own = serial.bytes().fold(number, |sum, byte| sum.rotate_left(5) ^ u64::from(byte));
-        let device = Handset::new(spec, self.world.clone(), Chance::seeded(self.seed ^ own));
-        self.devices.lock().unwrap_or_else(PoisonError::into_inner).push(device.clone());
+        let device = self.take_in(spec);
         let result = device.enrol(&profile).await;
         if result.is_ok() {
             tokio::spawn(device.run());
         }
         (serial, result)
+    }
+
+    /// The device itself if it is of the fleet already (same serial number and UDID), or a new one.
+    fn take_in(&self, spec: DeviceSpec) -> Arc<Handset> {
+        let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |device: &&Arc<Handset>| device.spec().serial == spec.serial && device.spec().udid == spec.udid;
+        if let Some(known) = devices.iter().find(is_it) {
+            return known.clone();
+        }
+        let own = spec.udid.bytes().fold(devices.len() as u64, |sum, byte| sum.rotate_left(5) ^ u64::from(byte));
+        let device = Handset::new(spec, self.world.clone(), Chance::seeded(self.seed ^ own));
+        devices.push(device.clone());
+        device
     }
 
     /// All devices, in the order in which they began to enrol.

@@ -10,6 +10,9 @@ use crate::device::profile::Profile;
 
 impl Handset {
     pub(super) async fn execute(&self, received: &Received) -> Answer {
+        if !self.has_right(right_for(&received.request_type)) {
+            return Answer::mdm_error(12007, "The profile does not grant the right for this command");
+        }
         let command = match &received.command {
             Ok(command) => command,
             Err(refusal) => {
@@ -20,9 +23,6 @@ impl Handset {
                 };
             }
         };
-        if !self.has_right(right_for(command)) {
-            return Answer::mdm_error(12007, "The profile does not grant the right for this command");
-        }
         match command {
             Command::InstallApplication(install) => self.install_application(install),
             Command::RemoveApplication { identifier } => match self.apps.remove(identifier) {
@@ -161,15 +161,13 @@ impl Handset {
     }
 }
 
-fn right_for(command: &Command) -> u16 {
-    match command {
-        Command::InstallApplication(_) | Command::RemoveApplication { .. } | Command::ManagedApplicationList { .. } => {
-            right::MANAGE_APPS
-        }
-        Command::InstalledApplicationList { .. } => right::INSPECT_APPS,
-        Command::InstallProfile { .. } => right::CHANGE_PROFILES,
-        Command::ProfileList => right::INSPECT_PROFILES,
-        Command::Settings { .. } => right::SETTINGS,
-        Command::DeviceInformation { .. } => 0,
+fn right_for(request_type: &str) -> u16 {
+    match request_type {
+        "InstallApplication" | "RemoveApplication" | "ManagedApplicationList" => right::MANAGE_APPS,
+        "InstalledApplicationList" => right::INSPECT_APPS,
+        "InstallProfile" => right::CHANGE_PROFILES,
+        "ProfileList" => right::INSPECT_PROFILES,
+        "Settings" => right::SETTINGS,
+        _ => 0,
     }
 }

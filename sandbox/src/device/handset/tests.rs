@@ -48,7 +48,7 @@ impl FakeServer {
 
     fn profile(&self) -> Vec<u8> {
         let fingerprint = Digest::Sha256.of(&self.0.ca);
-        to_xml(&enrolment_profile("https://mdm.example/scep", Some(fingerprint), &[self.0.ca.clone()]))
+        to_xml(&enrolment_profile("https://mdm.example/scep", Some(fingerprint), std::slice::from_ref(&self.0.ca)))
     }
 
     fn queue<const N: usize>(&self, kind: &str, keys: [(&str, Value); N]) {
@@ -139,7 +139,7 @@ fn reply(status: u16, content_type: &str, body: Vec<u8>) -> Reply {
 
 impl Network for FakeServer {
     fn session(&self, anchors: &[Vec<u8>], _: Option<&Identity>) -> Result<Box<dyn Session>, SendError> {
-        assert_eq!(anchors, [self.0.ca.clone()]);
+        assert_eq!(anchors, std::slice::from_ref(&self.0.ca));
         Ok(Box::new(self.clone()))
     }
 }
@@ -225,8 +225,8 @@ async fn a_device_enrols_with_a_certificate_of_the_server() {
 
 #[tokio::test]
 async fn a_lost_scep_reply_repeats_the_same_request_and_a_refusal_is_told() {
-    let stage = Stage::enrolled(|behaviour| (behaviour.lose_scep_reply, behaviour.minimal_authenticate) = (true, true));
-    let stage = stage.await;
+    let stage =
+        Stage::enrolled(|behaviour| (behaviour.lose_scep_reply, behaviour.minimal_authenticate) = (true, true)).await;
     let requests = stage.server.state().scep_requests.clone();
     assert_eq!(requests.len(), 2);
     assert_eq!(requests[0], requests[1]);
@@ -303,8 +303,8 @@ async fn a_push_with_a_foreign_magic_is_ignored_and_counted() {
 async fn after_not_now_at_the_end_of_a_cycle_the_device_comes_back_by_itself() {
     let stage = Stage::enrolled(|behaviour| {
         (behaviour.not_now_on, behaviour.not_now_back) = (Some(1), Some(SECOND * 60));
-    });
-    let stage = stage.await;
+    })
+    .await;
     stage.server.queue("ProfileList", []);
     stage.server.queue("RemoveApplication", [("Identifier", "none".into())]);
     stage.push().await;
@@ -389,8 +389,8 @@ async fn odd_clients_are_odd_in_the_way_asked_for() {
         behaviour.echo_request_type = true;
         behaviour.content_type = ContentType::Missing;
         (behaviour.der, behaviour.sha256, behaviour.embed_chain) = (true, true, true);
-    });
-    let stage = stage.await;
+    })
+    .await;
     stage.server.queue("ProfileList", []);
     stage.push().await;
     assert_eq!(stage.last().get("RequestType").unwrap().as_string(), Some("ProfileList"));
@@ -411,6 +411,41 @@ async fn a_renewed_profile_changes_the_identity_and_nothing_else() {
     assert_eq!(state.received[5].get("Status").unwrap().as_string(), Some("Acknowledged"));
     assert_ne!(state.certificates[0], state.certificates[5]);
     assert_eq!(state.certificates[4], state.certificates[5], "acknowledged with the new identity");
+}
+
+#[tokio::test]
+async fn a_command_without_the_right_for_it_is_an_error() {
+    let stage = Stage::enrolled(|_| ()).await;
+    stage.server.queue("Settings", [("Settings", Value::Array(Vec::new()))]);
+    stage.push().await;
+    let error = stage.last().get("ErrorChain").unwrap().as_array().unwrap()[0].as_dictionary().unwrap().clone();
+    assert_eq!(error.get("ErrorCode").unwrap().as_signed_integer(), Some(12007), "4371 is without 2048");
+}
+
+#[tokio::test]
+async fn a_fleet_enrols_all_its_devices_and_tells_of_each() {
+    use crate::device::fleet::{Fleet, specs};
+    let stage = Stage::new(|_| ());
+    let fleet = Fleet::new(stage.device.world.clone(), 3);
+    let told = Mutex::new(Vec::new());
+    let progress = |progress: crate::device::fleet::Progress<'_>| {
+        told.lock().unwrap().push((progress.done, progress.total, progress.error.is_none()));
+    };
+    let failures = fleet.enrol(&stage.server.profile(), specs(3, 3, |_, _| ()), 2, progress).await;
+    assert!(failures.is_empty());
+    assert_eq!(told.lock().unwrap()[..], [(1, 3, true), (2, 3, true), (3, 3, true)]);
+    assert!(fleet.view().iter().all(|device| device.enrolled));
+    let failures = fleet.enrol(&stage.server.profile(), specs(3, 1, |_, _| ()), 2, |_| ()).await;
+    assert!(matches!(failures[0].1, EnrolError::Enrolled));
+    assert_eq!(fleet.view().len(), 3);
+    let tokens: std::collections::HashSet<_> = stage
+        .server
+        .state()
+        .received
+        .iter()
+        .filter_map(|one| one.get("Token")?.as_data().map(<[u8]>::to_vec))
+        .collect();
+    assert_eq!(tokens.len(), 3);
 }
 
 #[tokio::test]

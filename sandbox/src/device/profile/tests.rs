@@ -73,11 +73,11 @@ fn a_signed_profile_is_unwrapped() {
     let now = "2026-11-02T06:00:00Z".parse().unwrap();
     let certificate = crate::device::certificate::temporary(&key, "signer", &[1], now).unwrap();
     let signer = Signer { key: &key, certificate: &certificate, chain: &[] };
-    let plain = to_xml(&enrolment_profile("https://mdm.example/scep", None, &[certificate.clone()]));
+    let plain = to_xml(&enrolment_profile("https://mdm.example/scep", None, std::slice::from_ref(&certificate)));
     let style = Style { streamed: false, digest: Digest::Sha256 };
     let profile = Profile::read(&sign(&signer, &plain, true, Vec::new(), now, style).unwrap()).unwrap();
     assert!(profile.signed);
-    assert_eq!(profile.anchors, [certificate.clone()]);
+    assert_eq!(profile.anchors, std::slice::from_ref(&certificate));
     assert_eq!(profile.payload_types.first().unwrap(), "com.apple.security.root");
     let detached = sign(&signer, &plain, false, Vec::new(), now, style).unwrap();
     assert!(matches!(Profile::read(&detached), Err(ProfileError::Detached)));

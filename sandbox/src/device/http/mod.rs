@@ -25,11 +25,11 @@ use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::time_provider::TimeProvider;
 
-use super::keys::Key;
 use crate::clock::Clock;
+use crate::device::keys::Key;
 
 /// A request as a device makes it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request {
     pub method: Method,
     pub url: String,
@@ -54,7 +54,7 @@ pub enum SendError {
     Failed { host: String, reason: String },
     #[error("{host} did not answer within {limit:?}")]
     Late { host: String, limit: Duration },
-    #[error("the certificates to trust, or the device's own identity, cannot be used for TLS: {0}")]
+    #[error("the certificates of the profile cannot be used for TLS: {0}")]
     Tls(String),
 }
 
@@ -123,7 +123,7 @@ impl Network for Internet {
     fn session(&self, anchors: &[Vec<u8>], identity: Option<&Identity>) -> Result<Box<dyn Session>, SendError> {
         let mut config = self.config(anchors)?;
         if let Some(identity) = identity {
-            config.client_auth_cert_resolver = Arc::new(Presented(certified(identity)?));
+            config.client_auth_cert_resolver = Arc::new(Presented(identity.clone()));
             // A resumed session would carry the identity of whichever device made it.
             config.resumption = Resumption::disabled();
         }
@@ -138,20 +138,21 @@ impl Network for Internet {
     }
 }
 
-fn certified(identity: &Identity) -> Result<Arc<rustls::sign::CertifiedKey>, SendError> {
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.pkcs8().to_vec()));
-    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).map_err(|e| SendError::Tls(e.to_string()))?;
-    let chain = vec![CertificateDer::from(identity.certificate.clone())];
-    Ok(Arc::new(rustls::sign::CertifiedKey::new(chain, key)))
-}
+/// Presents the device's identity to whoever asks, as devices do. The key is made ready only then.
+struct Presented(Identity);
 
-/// Presents the device's identity to whoever asks, as devices do.
-#[derive(Debug)]
-struct Presented(Arc<rustls::sign::CertifiedKey>);
+impl std::fmt::Debug for Presented {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Presented")
+    }
+}
 
 impl rustls::client::ResolvesClientCert for Presented {
     fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
-        Some(self.0.clone())
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.0.key.pkcs8()));
+        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).ok()?;
+        let chain = vec![CertificateDer::from(self.0.certificate.clone())];
+        Some(Arc::new(rustls::sign::CertifiedKey::new(chain, key)))
     }
 
     fn has_certs(&self) -> bool {
@@ -259,3 +260,6 @@ impl tower::Service<Name> for Resolver {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
