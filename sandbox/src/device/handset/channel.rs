@@ -105,7 +105,10 @@ impl Handset {
         loop {
             let Some(enrolled) = self.lock().enrolled.clone() else { return CycleEnd::Sleep };
             let Some(reply) = self.deliver(&enrolled, &message, &mut session).await else {
-                self.lock().unsent = Some(message).filter(|message| message.is_result);
+                let mut state = self.lock();
+                // Thrown out means that there is nobody left to owe the result to.
+                let owed = message.is_result && state.enrolled.is_some();
+                state.unsent = owed.then_some(message);
                 return CycleEnd::Sleep;
             };
             if reply.body.is_empty() {

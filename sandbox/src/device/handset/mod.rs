@@ -86,6 +86,35 @@ pub struct DeviceView {
     pub counters: Counters,
 }
 
+impl DeviceView {
+    /// The same as JSON, for the control side and for people.
+    pub fn json(&self) -> serde_json::Value {
+        let app = |app: &App| {
+            serde_json::json!({
+                "adam_id": app.product.adam_id,
+                "bundle_id": app.product.bundle_id,
+                "state": app.state.map(|state| format!("{state:?}")),
+                "installed_version": app.installed,
+            })
+        };
+        let counters = &self.counters;
+        serde_json::json!({
+            "serial": self.serial,
+            "udid": self.udid,
+            "enrolled": self.enrolled,
+            "apps": self.apps.iter().map(app).collect::<Vec<_>>(),
+            "commands": counters.commands,
+            "refused": counters.refused,
+            "last_refusal": counters.last_refusal,
+            "got_401": counters.got_401,
+            "wrong_magic": counters.wrong_magic,
+            "not_now": counters.not_now,
+            "cycles": counters.cycles,
+            "failures": counters.failures,
+        })
+    }
+}
+
 /// One simulated device.
 pub struct Handset {
     spec: DeviceSpec,

@@ -363,6 +363,20 @@ async fn a_401_removes_everything_managed() {
 }
 
 #[tokio::test]
+async fn a_result_that_met_a_401_is_not_owed_after_the_next_enrolment() {
+    let stage = Stage::enrolled(|_| ()).await;
+    stage.server.queue("ProfileList", []);
+    stage.server.state().trouble = [NO_TROUBLE, 401].into();
+    stage.push().await;
+    assert_eq!(stage.device.view().json()["got_401"], 1);
+    stage.server.state().received.clear();
+    stage.device.enrol(&stage.server.profile()).await.unwrap();
+    tokio::spawn(stage.device.clone().run());
+    stage.push().await;
+    assert_eq!(stage.server.statuses(), ["Idle"]);
+}
+
+#[tokio::test]
 async fn an_owner_who_removes_the_profile_checks_out_once() {
     let stage = Stage::enrolled(|_| ()).await;
     stage.device.unenrol().await;
