@@ -43,7 +43,12 @@ impl Received {
 
 /// What the server does with a request.
 pub enum Step {
-    Reply { status: u16, headers: Vec<(&'static str, String)>, body: String, after: Duration },
+    Reply {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+        after: Duration,
+    },
     /// Closes the connection without a word, as if the work had been done and the answer lost.
     Drop,
 }
@@ -100,7 +105,8 @@ impl Server {
                         response
                     }
                 });
-                let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let connection =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 tokio::spawn(connection);
             }
         });
@@ -181,4 +187,3 @@ pub fn against<T>(
     };
     simulated(start(), run).unwrap()
 }
-

@@ -48,6 +48,27 @@ pub enum PricingParam {
     Other(String),
 }
 
+impl PricingParam {
+    /// Apple's word.
+    pub fn word(&self) -> &str {
+        match self {
+            PricingParam::Stdq => "STDQ",
+            PricingParam::Plus => "PLUS",
+            PricingParam::Other(word) => word,
+        }
+    }
+}
+
+impl From<&str> for PricingParam {
+    fn from(word: &str) -> PricingParam {
+        match word {
+            "STDQ" => PricingParam::Stdq,
+            "PLUS" => PricingParam::Plus,
+            other => PricingParam::Other(other.to_owned()),
+        }
+    }
+}
+
 /// What an asset is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProductType {
@@ -55,6 +76,17 @@ pub enum ProductType {
     Book,
     #[serde(untagged)]
     Other(String),
+}
+
+impl ProductType {
+    /// Apple's word.
+    pub fn word(&self) -> &str {
+        match self {
+            ProductType::App => "App",
+            ProductType::Book => "Book",
+            ProductType::Other(word) => word,
+        }
+    }
 }
 
 impl Default for ProductType {

@@ -172,11 +172,7 @@ async fn issue(context: &Shared, request: &ScepRequest) -> Result<Result<Vec<u8>
     let now = context.clock.now();
     let challenge_hash = hash(challenge.expose_secret().as_bytes());
     let key_hash = hash(&request.spki_der);
-    let allowed = context
-        .store
-        .read(move |c| allowed(c, &challenge_hash, &key_hash, now))
-        .await?;
-    match allowed {
+    match context.store.read(move |c| allowed(c, &challenge_hash, &key_hash, now)).await? {
         Allowed::Again(certificate) => return Ok(Ok(certificate)),
         Allowed::No(why) => return Ok(Err(why)),
         Allowed::New(_) => {}

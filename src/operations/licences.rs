@@ -257,7 +257,7 @@ async fn settle_by_listing(
     event: &Event,
     status: &EventStatus,
 ) -> Result<(), OperationError> {
-    sync::full(context, round, None).await?;
+    sync::full(context, round).await?;
     let event_read = event.clone();
     let undone = context.store.read(move |c| undone(c, &event_read)).await?;
     let failed = undone.into_iter().map(|pair| {
@@ -296,7 +296,7 @@ fn failure_of(status: &EventStatus, pair: &Reserved) -> PairFailure {
 /// Events that may or may not have reached Apple. A listing that shows every pair as done settles one at once; otherwise
 /// Apple may still be working on it, so only after the waiting time does a listing without a pair mean that it is not done.
 async fn settle_unsure(context: &Shared, round: &mut Round, unsure: &[Event]) -> Result<(), OperationError> {
-    let stable = sync::full(context, round, None).await?;
+    let stable = sync::full(context, round).await?;
     let now = context.clock.now();
     for event in unsure {
         let read = event.clone();

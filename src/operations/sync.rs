@@ -78,10 +78,7 @@ pub(super) async fn run_task(context: &Shared, round: &mut Round, task: tasks::T
 
 async fn full_with_words(context: &Shared, round: &mut Round, task: i64) -> Result<String, OperationError> {
     let progress = Progress::new(context, task);
-    let before = context.store.read(locations::all).await?.len();
-    let applied = full_applied(context, round, Some(&progress)).await?;
-    debug_assert!(before > 0);
-    Ok(applied.words())
+    Ok(full_applied(context, round, Some(&progress)).await?.words())
 }
 
 async fn changes_with_words(context: &Shared, round: &mut Round) -> Result<String, OperationError> {
@@ -117,9 +114,8 @@ impl Applied {
 }
 
 /// Lists everything and applies it. True when the listing was stable, so that what it does not show is gone.
-pub(super) async fn full(context: &Shared, round: &mut Round, task: Option<i64>) -> Result<bool, OperationError> {
-    let progress = task.map(|task| Progress::new(context, task));
-    Ok(full_applied(context, round, progress.as_ref()).await?.stable)
+pub(super) async fn full(context: &Shared, round: &mut Round) -> Result<bool, OperationError> {
+    Ok(full_applied(context, round, None).await?.stable)
 }
 
 async fn full_applied(
@@ -247,8 +243,8 @@ async fn see(context: &Shared, round: &mut Round, seen: &Seen) -> Result<(), Ope
 fn asset(asset: &wire::Asset) -> assets::Asset {
     assets::Asset {
         adam_id: asset.adam_id.0.clone(),
-        pricing_param: asset.pricing_param.to_string(),
-        product_type: asset.product_type.to_string(),
+        pricing_param: asset.pricing_param.word().to_owned(),
+        product_type: asset.product_type.word().to_owned(),
         device_assignable: asset.device_assignable,
         revocable: asset.revocable,
         unlimited: asset.is_unlimited(),
@@ -266,7 +262,7 @@ fn assignment(assignment: &wire::Assignment) -> Option<Assignment> {
         wire::Holder::User(user) => Holder::User(user),
     };
     let asset = assignment.asset();
-    Some(Assignment { adam_id: asset.adam_id.0, pricing_param: asset.pricing_param.to_string(), holder })
+    Some(Assignment { adam_id: asset.adam_id.0, pricing_param: asset.pricing_param.word().to_owned(), holder })
 }
 
 /// Tells the store how far a sync is, without making it wait.

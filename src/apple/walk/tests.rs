@@ -31,11 +31,13 @@ fn all_pages_are_read_with_at_most_five_under_way() {
     };
     against(answer, async |client, location, server, _| {
         let told = Mutex::new(Vec::new());
-        let walk = assignments(&client, &location, &|done, total| told.lock().unwrap().push((done, total))).await.unwrap();
+        let walk =
+            assignments(&client, &location, &|done, total| told.lock().unwrap().push((done, total))).await.unwrap();
         assert_eq!((walk.assignments.len(), walk.stable, walk.version_id.as_str()), (23, true, "v1"));
         assert_eq!(walk.seen, Seen { uid: Some("73001".into()), owners: vec![None], token_expires_at: None });
         assert_eq!((server.received().len(), server.most_at_once()), (23, 5));
-        assert_eq!((told.lock().unwrap().first(), told.lock().unwrap().last()), (Some(&(1, 23)), Some(&(23, 23))));
+        let told = told.into_inner().unwrap();
+        assert_eq!((told.first(), told.last()), (Some(&(1, 23)), Some(&(23, 23))));
     });
 }
 
@@ -99,7 +101,8 @@ fn assignments_added_during_the_walk_are_merged_and_nothing_is_proven_gone() {
     against(answer, async |client, location, _, _| {
         let walk = assignments(&client, &location, &quiet).await.unwrap();
         assert_eq!((walk.assignments.len(), walk.stable, walk.version_id.as_str()), (5, false, "v3"));
-        let owners: Vec<_> = walk.seen.owners.iter().map(|owner| owner.as_ref().map(|owner| owner.id.as_str())).collect();
+        let owners: Vec<_> =
+            walk.seen.owners.iter().map(|owner| owner.as_ref().map(|owner| owner.id.as_str())).collect();
         assert_eq!(owners, [None, Some("foreign")]);
     });
 }

@@ -1,0 +1,529 @@
+//! Looking: what the doors show, made from one snapshot and its plan, so that numbers and reasons always agree with what
+//! vppd would do next.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::reconcile::{Planned, make_plan, named, verb_words};
+use super::view::*;
+use super::{OperationError, Shared};
+use crate::apple::Limits as AppleLimits;
+use crate::licensing::explain::{Names, explain};
+use crate::licensing::plan::{CommandKind, PairStep};
+use crate::licensing::{Licence, Limits, Pair, Step, rectangles};
+use crate::model::{App, DeviceId};
+use crate::store::locations::{Location, TokenState as Kept};
+use crate::store::{StoreError, appliance, assets, commands, devices, enrolments, locations, pairs, tasks};
+
+/// Days before its end from which a token is shown as expiring.
+const EXPIRING: jiff::SignedDuration = jiff::SignedDuration::from_hours(60 * 24);
+
+/// How many commands a device's page shows.
+const COMMANDS: u32 = 30;
+
+/// The daemon at a glance.
+pub async fn status(context: &Shared) -> Result<StatusView, OperationError> {
+    let (us, now) = (context.mdm_id.clone(), context.clock.now());
+    let (paused, tokens, devices, deployments) = context
+        .store
+        .read(move |c| -> Result<_, OperationError> {
+            let tokens: Vec<TokenView> =
+                locations::all(c)?.iter().map(|l| token_view(c, l, &us, now)).collect::<Result<_, _>>()?;
+            let paused = appliance::load(c)?.paused;
+            Ok((paused, tokens, devices::count_enrolled(c, None)?, crate::store::deployments::all(c)?.len()))
+        })
+        .await?;
+    let mut problems = Vec::new();
+    match &context.push {
+        None => problems.push(
+            "there is no push certificate: no device can enrol or be woken; set [apns] certificate and key".to_owned(),
+        ),
+        Some(push) if push.expires() <= now => {
+            problems.push(format!("the push certificate expired on {}: no device can be woken", push.expires()));
+        }
+        Some(_) => {}
+    }
+    let troubled = tokens.iter().filter(|token| token.state != TokenState::Valid);
+    problems.extend(troubled.map(|token| format!("location \"{}\": {}", token.name, token.advice)));
+    Ok(StatusView {
+        version: env!("CARGO_PKG_VERSION").into(),
+        started_at: context.started_at,
+        now,
+        paused: paused.map(|pause| PauseView { since: pause.since, by: pause.by, reason: pause.reason }),
+        locations: tokens.len(),
+        devices: devices as usize,
+        deployments,
+        problems,
+    })
+}
+
+/// The error for a location that is not here.
+pub(super) fn no_such_location(name: &str) -> OperationError {
+    let shown: String = name.chars().take(80).collect();
+    OperationError::not_found(format!("there is no location \"{shown}\""), "`vppd token list` shows them all.")
+}
+
+/// A location and its token, as shown.
+pub(super) fn token_view(
+    connection: &rusqlite::Connection,
+    location: &Location,
+    us: &str,
+    now: Timestamp,
+) -> Result<TokenView, OperationError> {
+    let owned = assets::of_location(connection, location.id)?;
+    let owner = match &location.owner {
+        None => OwnerView::Nobody,
+        Some(owner) if owner.id == us => OwnerView::Us,
+        Some(owner) => OwnerView::Other { id: owner.id.clone(), name: owner.name.clone() },
+    };
+    let (state, advice) = token_state(location, &owner, now);
+    let finite = || owned.iter().filter(|asset| !asset.unlimited);
+    Ok(TokenView {
+        name: location.name.clone(),
+        uid: location.uid.clone(),
+        location_name: location.location_name.clone(),
+        organisation: location.organisation.clone(),
+        country: location.country.clone(),
+        platform: location.platform.clone(),
+        website: location.website.clone(),
+        expires_at: location.expires_at,
+        state,
+        advice,
+        owner,
+        assets: owned.len() as u64,
+        licences_owned: finite().map(|asset| asset.total.max(0) as u64).sum(),
+        licences_assigned: finite().map(|asset| asset.assigned.max(0) as u64).sum(),
+        added_at: location.added_at,
+        last_synced: location.last_synced,
+    })
+}
+
+fn token_state(location: &Location, owner: &OwnerView, now: Timestamp) -> (TokenState, String) {
+    let renew = "download a new content token in Apple's portal and add it under the same name";
+    if location.expires_at <= now || location.token_state == Kept::Expired {
+        return (TokenState::Expired, format!("expired on {}: {renew}", location.expires_at));
+    }
+    match (location.token_state, owner) {
+        (Kept::Revoked, _) => (
+            TokenState::Revoked,
+            format!("Apple says that the token was revoked (it dies when its maker's password changes): {renew}"),
+        ),
+        (Kept::Rejected, _) => (TokenState::Rejected, format!("Apple does not accept the token: {renew}")),
+        (_, OwnerView::Other { name, .. }) => (
+            TokenState::Contested,
+            format!("held by another MDM (\"{name}\"): nothing is written; take it over on purpose with --take-over"),
+        ),
+        (Kept::Unreachable, _) => {
+            (TokenState::Unreachable, "Apple could not be asked lately; tried again by itself".to_owned())
+        }
+        (_, _) if location.expires_at < now.saturating_add(EXPIRING).unwrap_or(Timestamp::MAX) => {
+            (TokenState::Expiring, format!("expires on {}: {renew}", location.expires_at))
+        }
+        (_, _) => (TokenState::Valid, String::new()),
+    }
+}
+
+/// The newest tasks, newest first.
+pub async fn tasks(context: &Shared) -> Result<Vec<TaskView>, OperationError> {
+    context.store.read(|c| tasks::newest(c, 100)?.iter().map(task_view).collect()).await
+}
+
+/// One task.
+pub async fn task(context: &Shared, id: i64) -> Result<TaskView, OperationError> {
+    let found = context.store.read(move |c| tasks::by_id(c, id)).await?;
+    let none = || OperationError::not_found(format!("there is no task {id}"), "`vppd task list` shows them.");
+    task_view(&found.ok_or_else(none)?)
+}
+
+/// A task, as shown.
+pub(super) fn task_view(task: &tasks::Task) -> Result<TaskView, OperationError> {
+    let error = task.error.as_ref().map(|json| {
+        serde_json::from_str(json).unwrap_or_else(|_| ErrorView {
+            code: "internal".into(),
+            message: "the task failed; the journal says more".into(),
+            advice: String::new(),
+        })
+    });
+    Ok(TaskView {
+        id: task.id,
+        kind: task.kind.clone(),
+        subject: task.subject.clone(),
+        state: match task.state.as_str() {
+            "waiting" => TaskState::Waiting,
+            "running" => TaskState::Running,
+            "done" => TaskState::Done,
+            "failed" => TaskState::Failed,
+            other => return Err(StoreError::Damaged(format!("task state {other}")).into()),
+        },
+        done: task.done,
+        total: task.total,
+        detail: task.detail.clone(),
+        error,
+        created_at: task.created_at,
+        started_at: task.started_at,
+        finished_at: task.finished_at,
+    })
+}
+
+/// A plan with what the views need beside it.
+struct Seen {
+    planned: Planned,
+    /// What is known of each pair, by (product, device).
+    known: HashMap<(u32, u32), pairs::Pair>,
+}
+
+async fn see(context: &Shared) -> Result<Seen, OperationError> {
+    let planned = make_plan(context).await?;
+    let kept = context.store.read(pairs::all).await?;
+    let snapshot = &planned.loaded.snapshot;
+    let product_of: HashMap<&str, u32> =
+        (0u32..).zip(&snapshot.products).map(|(place, product)| (product.adam_id.as_str(), place)).collect();
+    let device_of: HashMap<DeviceId, u32> =
+        (0u32..).zip(&planned.loaded.devices).map(|(place, id)| (*id, place)).collect();
+    let known = kept
+        .into_iter()
+        .filter_map(|pair| {
+            let key = (*product_of.get(pair.adam_id.as_str())?, *device_of.get(&pair.device)?);
+            Some((key, pair))
+        })
+        .collect();
+    Ok(Seen { planned, known })
+}
+
+impl Seen {
+    fn pair(&self, product: u32, device: u32) -> Option<&Pair> {
+        let pairs = &self.planned.loaded.snapshot.pairs;
+        pairs.binary_search_by_key(&(product, device), |pair| (pair.product, pair.device)).ok().map(|at| &pairs[at])
+    }
+
+    fn view(&self, step: &PairStep) -> PairView {
+        let snapshot = &self.planned.loaded.snapshot;
+        let pair = self.pair(step.product, step.device);
+        let known = self.known.get(&(step.product, step.device));
+        let licence = pair.map_or(Licence::None, |pair| pair.licence);
+        let asset = match step.step {
+            Step::Associate { asset } | Step::Disassociate { asset } => Some(asset),
+            _ => pair.filter(|pair| pair.licence != Licence::None).map(|pair| pair.asset),
+        };
+        let location = asset.map_or("", |asset| {
+            snapshot.locations[snapshot.assets[asset as usize].location as usize].name.as_str()
+        });
+        let next_at = known.and_then(|pair| pair.progress.due).filter(|due| *due > snapshot.now);
+        let next = next_at.map_or(String::new(), |at| at.to_string());
+        let names = Names { location, reason: known.map_or("", |pair| pair.progress.reason.as_str()), next: &next };
+        PairView {
+            adam_id: snapshot.products[step.product as usize].adam_id.clone(),
+            serial: snapshot.devices[step.device as usize].serial.clone(),
+            stage: stage(step.step, pair),
+            why: explain(step.step, &names),
+            licence: match licence {
+                Licence::None => LicenceState::None,
+                Licence::Requested => LicenceState::Requested,
+                Licence::Assigned => LicenceState::Assigned,
+                Licence::Returning => LicenceState::Returning,
+            },
+            app_status: known.map_or(String::new(), |pair| pair.progress.status.clone()),
+            position: match step.step {
+                Step::WaitForLicence { position } => Some(position),
+                _ => None,
+            },
+            next_at,
+        }
+    }
+
+    fn pairs_of(&self, wanted: impl Fn(&PairStep) -> bool) -> Vec<PairView> {
+        self.planned.plan.steps.iter().filter(|step| wanted(step)).map(|step| self.view(step)).collect()
+    }
+}
+
+/// The stage a person sees for a step.
+fn stage(step: Step, pair: Option<&Pair>) -> Stage {
+    let app = pair.map_or(App::None, |pair| pair.app);
+    match step {
+        Step::Nothing | Step::Removed => Stage::Removed,
+        Step::Satisfied => Stage::Installed,
+        Step::Blocked(_) => Stage::Blocked,
+        Step::NeedsLicence | Step::WaitForLicence { .. } => Stage::WaitingForLicence,
+        Step::Associate { .. } | Step::AwaitAssignment => Stage::LicenceRequested,
+        Step::Install | Step::AwaitInstallAnswer | Step::WithdrawInstall => Stage::InstallQueued,
+        Step::Verify if matches!(app, App::RemoveUnconfirmed | App::RemoveRetry) => Stage::Removing,
+        Step::Verify if app == App::WaitingForPerson => Stage::WaitingForPerson,
+        Step::Verify | Step::AwaitInstall => Stage::Installing,
+        Step::AwaitPerson => Stage::WaitingForPerson,
+        Step::Rejected => Stage::Rejected,
+        Step::AwaitRetry if pair.is_none_or(|pair| pair.licence == Licence::None) => Stage::WaitingForLicence,
+        Step::AwaitRetry => Stage::Installing,
+        Step::GaveUp => Stage::Failed,
+        Step::WithdrawRemove | Step::Remove | Step::AwaitRemoval => Stage::Removing,
+        Step::Disassociate { .. } | Step::AwaitReturn => Stage::LicenceReturning,
+    }
+}
+
+/// Every asset of every location.
+pub async fn apps(context: &Shared) -> Result<Vec<AppView>, OperationError> {
+    let kinds = kinds(context).await?;
+    Ok(app_views(&see(context).await?, &kinds, None))
+}
+
+/// One app: under each location, and where each pair stands.
+pub async fn app(context: &Shared, adam_id: String) -> Result<AppDetailView, OperationError> {
+    let kinds = kinds(context).await?;
+    let seen = see(context).await?;
+    let products = &seen.planned.loaded.snapshot.products;
+    let Some(product) = (0u32..).zip(products).find(|(_, p)| p.adam_id == adam_id).map(|(place, _)| place) else {
+        let shown: String = adam_id.chars().take(40).collect();
+        return Err(OperationError::not_found(
+            format!("no location owns an app with the Adam ID {shown}, and no deployment names it"),
+            "`vppd app list` shows what is owned; `vppd sync` reads it again from Apple.",
+        ));
+    };
+    Ok(AppDetailView {
+        apps: app_views(&seen, &kinds, Some(product)),
+        pairs: seen.pairs_of(|step| step.product == product),
+    })
+}
+
+/// Kind and platforms of each asset: (location, adamId, pricingParam).
+type Kinds = HashMap<(i64, String, String), (String, Vec<String>)>;
+
+async fn kinds(context: &Shared) -> Result<Kinds, OperationError> {
+    let kinds = context
+        .store
+        .read(|c| -> Result<Kinds, StoreError> {
+            let mut kinds = Kinds::new();
+            for location in locations::all(c)? {
+                for asset in assets::of_location(c, location.id)? {
+                    let key = (location.id.0, asset.adam_id, asset.pricing_param);
+                    kinds.insert(key, (asset.product_type, asset.platforms));
+                }
+            }
+            Ok(kinds)
+        })
+        .await?;
+    Ok(kinds)
+}
+
+/// How many pairs of a product stand where.
+#[derive(Default, Clone, Copy)]
+struct Tally {
+    wanted: u64,
+    installed: u64,
+    waiting: u64,
+    failed: u64,
+}
+
+fn app_views(seen: &Seen, kinds: &Kinds, only: Option<u32>) -> Vec<AppView> {
+    let loaded = &seen.planned.loaded;
+    let snapshot = &loaded.snapshot;
+    let mut tallies = vec![Tally::default(); snapshot.products.len()];
+    for step in &seen.planned.plan.steps {
+        let tally = &mut tallies[step.product as usize];
+        match stage(step.step, seen.pair(step.product, step.device)) {
+            Stage::Removing | Stage::LicenceReturning | Stage::Removed => continue,
+            Stage::Installed => tally.installed += 1,
+            Stage::WaitingForLicence => tally.waiting += 1,
+            Stage::Rejected | Stage::Failed | Stage::Blocked => tally.failed += 1,
+            _ => {}
+        }
+        tally.wanted += 1;
+    }
+    let shown = snapshot.assets.iter().zip(&loaded.counts).filter(|(asset, _)| only.is_none_or(|p| asset.product == p));
+    shown
+        .map(|(asset, counts)| {
+            let product = &snapshot.products[asset.product as usize];
+            let key = (
+                loaded.locations[asset.location as usize].0,
+                product.adam_id.clone(),
+                asset.pricing_param.clone(),
+            );
+            let (product_type, platforms) = kinds.get(&key).cloned().unwrap_or_default();
+            let tally = tallies[asset.product as usize];
+            AppView {
+                adam_id: product.adam_id.clone(),
+                pricing_param: asset.pricing_param.clone(),
+                location: snapshot.locations[asset.location as usize].name.clone(),
+                product_type,
+                bundle_id: product.bundle_id.clone(),
+                platforms,
+                device_assignable: asset.device_assignable,
+                revocable: asset.revocable,
+                unlimited: asset.unlimited,
+                owned: counts.owned,
+                assigned: counts.held,
+                reserved: counts.under_way,
+                free: asset.free.into(),
+                wanted: tally.wanted,
+                installed: tally.installed,
+                waiting: tally.waiting,
+                failed: tally.failed,
+            }
+        })
+        .collect()
+}
+
+/// Every device that has ever enrolled.
+pub async fn devices(context: &Shared) -> Result<Vec<DeviceView>, OperationError> {
+    let seen = see(context).await?;
+    device_views(context, &seen, None).await
+}
+
+/// One device, by serial number or UDID.
+pub async fn device(context: &Shared, name: String) -> Result<DeviceDetailView, OperationError> {
+    let looked_for = name.clone();
+    let found = context
+        .store
+        .read(move |c| -> Result<_, StoreError> {
+            let upper = looked_for.trim().to_ascii_uppercase();
+            Ok(match devices::by_serial(c, &upper)? {
+                Some(device) => Some(device),
+                None => devices::by_udid(c, looked_for.trim())?,
+            })
+        })
+        .await?;
+    let Some(found) = found else {
+        let shown: String = name.chars().take(80).collect();
+        return Err(OperationError::not_found(
+            format!("no device with the serial number or UDID {shown} has enrolled"),
+            "`vppd device list` shows them all.",
+        ));
+    };
+    let seen = see(context).await?;
+    let place = (0u32..).zip(&seen.planned.loaded.devices).find(|(_, id)| **id == found.id).map(|(place, _)| place);
+    let device = device_views(context, &seen, Some(found.id)).await?.pop();
+    let device = device.ok_or_else(|| OperationError::not_found("the device vanished while it was looked at", ""))?;
+    let commands = context.store.read(move |c| commands::newest(c, found.id, COMMANDS)).await?;
+    Ok(DeviceDetailView {
+        device,
+        pairs: seen.pairs_of(|step| Some(step.device) == place),
+        commands: commands.into_iter().map(command_view).collect(),
+    })
+}
+
+async fn device_views(
+    context: &Shared,
+    seen: &Seen,
+    only: Option<DeviceId>,
+) -> Result<Vec<DeviceView>, OperationError> {
+    let mut tallies: HashMap<DeviceId, (u64, u64)> = HashMap::new();
+    for step in &seen.planned.plan.steps {
+        let stage = stage(step.step, seen.pair(step.product, step.device));
+        if !matches!(stage, Stage::Removing | Stage::LicenceReturning | Stage::Removed) {
+            let tally = tallies.entry(seen.planned.loaded.devices[step.device as usize]).or_default();
+            tally.0 += 1;
+            tally.1 += u64::from(stage == Stage::Installed);
+        }
+    }
+    let index = context.index.clone();
+    context
+        .store
+        .read(move |c| -> Result<Vec<DeviceView>, OperationError> {
+            let all = match only {
+                Some(id) => devices::by_id(c, id)?.into_iter().collect(),
+                None => devices::all(c)?,
+            };
+            all.into_iter()
+                .map(|device| {
+                    let identity = enrolments::identity(c, &device.fingerprint)?;
+                    let (apps_wanted, apps_installed) = tallies.get(&device.id).copied().unwrap_or_default();
+                    Ok(DeviceView {
+                        state: match device.state {
+                            devices::DeviceState::Enrolling => DeviceState::Enrolling,
+                            devices::DeviceState::Enrolled => DeviceState::Enrolled,
+                            devices::DeviceState::CheckedOut => DeviceState::CheckedOut,
+                        },
+                        model: [&device.facts.product_name, &device.facts.model]
+                            .into_iter()
+                            .find(|text| !text.is_empty())
+                            .cloned()
+                            .unwrap_or_default(),
+                        os_version: device.facts.os_version,
+                        supervised: device.facts.supervised,
+                        enrolled_at: device.enrolled_at,
+                        last_seen: index.last_seen(device.id).max(device.last_seen),
+                        push_problem: device.push.problem,
+                        identity_expires_at: identity.map(|identity| identity.not_after),
+                        queue: commands::open(c, device.id)?.len() as u64,
+                        apps_wanted,
+                        apps_installed,
+                        serial: device.serial,
+                        udid: device.udid,
+                    })
+                })
+                .collect()
+        })
+        .await
+}
+
+fn command_view(command: commands::Command) -> CommandView {
+    CommandView {
+        uuid: command.uuid,
+        request_type: command.request_type,
+        subject: command.adam_id.unwrap_or_default(),
+        state: command.state.word().into(),
+        queued_at: command.queued_at,
+        answered_at: command.answered_at,
+        error: command.error,
+    }
+}
+
+/// What would be done now, and why, without doing it.
+pub async fn plan(context: &Shared) -> Result<PlanView, OperationError> {
+    let seen = see(context).await?;
+    let limits: AppleLimits = context.apple.service_config().await.limits;
+    let limits =
+        Limits { max_assets: limits.max_assets as usize, max_serial_numbers: limits.max_serial_numbers as usize };
+    let (planned, snapshot) = (&seen.planned, &seen.planned.loaded.snapshot);
+    let mut licences = Vec::new();
+    for action in &planned.plan.licences {
+        for rectangle in rectangles(&action.pairs, limits) {
+            let (assets, serials) = named(planned, &rectangle);
+            licences.push(LicenceActionView {
+                location: snapshot.locations[action.location as usize].name.clone(),
+                verb: action.verb.word().into(),
+                adam_ids: assets.into_iter().map(|(adam_id, _)| adam_id).collect(),
+                serials,
+                why: verb_words(action.verb).into(),
+            });
+        }
+    }
+    let step_of: HashMap<(u32, u32), Step> =
+        planned.plan.steps.iter().map(|step| ((step.product, step.device), step.step)).collect();
+    let commands = planned.plan.commands.iter().map(|action| {
+        let step = step_of.get(&(action.product, action.device)).copied().unwrap_or(Step::Nothing);
+        CommandActionView {
+            serial: snapshot.devices[action.device as usize].serial.clone(),
+            request_type: match action.kind {
+                CommandKind::Install => "InstallApplication",
+                CommandKind::Remove => "RemoveApplication",
+                CommandKind::Verify => "ManagedApplicationList",
+                CommandKind::Withdraw => "withdraw",
+            }
+            .into(),
+            adam_id: snapshot.products[action.product as usize].adam_id.clone(),
+            why: explain(step, &Names::default()),
+        }
+    });
+    let mut waiting = seen.pairs_of(|step| matches!(step.step, Step::WaitForLicence { .. }));
+    waiting.sort_by(|a, b| (&a.adam_id, a.position).cmp(&(&b.adam_id, b.position)));
+    let count = |wanted: fn(&Step) -> bool| planned.plan.steps.iter().filter(|s| wanted(&s.step)).count() as u64;
+    Ok(PlanView {
+        paused: planned.paused,
+        licences,
+        commands: commands.collect(),
+        waiting,
+        blocked: seen.pairs_of(|step| matches!(step.step, Step::Blocked(_))),
+        satisfied: count(|step| matches!(step, Step::Satisfied | Step::Removed)),
+        in_flight: count(|step| {
+            matches!(
+                step,
+                Step::AwaitAssignment
+                    | Step::AwaitReturn
+                    | Step::AwaitInstallAnswer
+                    | Step::AwaitInstall
+                    | Step::AwaitPerson
+                    | Step::AwaitRemoval
+            )
+        }),
+    })
+}
