@@ -3,6 +3,7 @@ pub mod apple;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod entropy;
 pub mod fault;
 pub mod licensing;

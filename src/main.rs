@@ -5,6 +5,5 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // The one crypto provider. It can only be installed already, never be refused.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    // MERGER: this line becomes `vppd::cli::main(vppd::daemon::run)`.
-    vppd::cli::main(|_config| Err(anyhow::anyhow!("the daemon is not linked in yet")))
+    vppd::cli::main(vppd::daemon::run)
 }

@@ -27,11 +27,7 @@ pub enum Answer {
 }
 
 /// Handles one check-in message, whose signature was verified, from the holder of `signer`.
-pub async fn handle(
-    context: &Shared,
-    message: Checkin,
-    signer: &SignerCertificate,
-) -> Result<Answer, OperationError> {
+pub async fn handle(context: &Shared, message: Checkin, signer: &SignerCertificate) -> Result<Answer, OperationError> {
     match message {
         Checkin::Authenticate(message) => authenticate(context, message, signer).await,
         Checkin::TokenUpdate(message) => match known(context, &message.enrollment, signer) {
@@ -61,11 +57,7 @@ pub async fn handle(
 }
 
 /// The device behind an enrolment, if the message is signed with its pinned certificate.
-pub(super) fn known(
-    context: &Shared,
-    enrollment: &Enrollment,
-    signer: &SignerCertificate,
-) -> Result<DeviceId, Answer> {
+pub(super) fn known(context: &Shared, enrollment: &Enrollment, signer: &SignerCertificate) -> Result<DeviceId, Answer> {
     let udid = enrollment.device.as_str();
     match context.index.pinned(udid, &signer.fingerprint) {
         Pinned::Yes { id, .. } => {

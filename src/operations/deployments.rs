@@ -15,9 +15,10 @@ pub async fn add(context: &Shared, request: DeployRequest, who: &str) -> Result<
             "`vppd app list` shows the Adam IDs of what you own.",
         ));
     }
-    let target: Target = request.to.parse().map_err(|error: crate::model::TargetError| {
-        OperationError::invalid("target", error.to_string(), "")
-    })?;
+    let target: Target = request
+        .to
+        .parse()
+        .map_err(|error: crate::model::TargetError| OperationError::invalid("target", error.to_string(), ""))?;
     let purpose = match request.purpose {
         PurposeView::Required => Purpose::Required,
         PurposeView::Uninstall => Purpose::Uninstall,
@@ -33,7 +34,11 @@ pub async fn add(context: &Shared, request: DeployRequest, who: &str) -> Result<
                 return Err(OperationError::new(
                     Kind::Conflict,
                     "opposite-deployment",
-                    format!("deployment {} says the opposite for the same target: {}", opposite.id, opposite.purpose.word()),
+                    format!(
+                        "deployment {} says the opposite for the same target: {}",
+                        opposite.id,
+                        opposite.purpose.word()
+                    ),
                     format!("Remove it first: vppd deploy remove {}", opposite.id),
                 ));
             }
@@ -81,10 +86,13 @@ pub async fn list(context: &Shared) -> Result<Vec<DeploymentView>, OperationErro
 }
 
 fn in_scope(connection: &rusqlite::Connection, target: &Target) -> Result<u64, StoreError> {
-    devices::count_enrolled(connection, match target {
-        Target::AllDevices => None,
-        Target::Serial(serial) => Some(serial.as_str()),
-    })
+    devices::count_enrolled(
+        connection,
+        match target {
+            Target::AllDevices => None,
+            Target::Serial(serial) => Some(serial.as_str()),
+        },
+    )
 }
 
 fn view(deployment: &deployments::Deployment, devices: u64) -> DeploymentView {

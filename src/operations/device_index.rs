@@ -113,7 +113,10 @@ impl DeviceIndex {
 /// Whether a message comes from the device it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pinned {
-    Yes { id: DeviceId, waits: bool },
+    Yes {
+        id: DeviceId,
+        waits: bool,
+    },
     /// The device is known with another certificate.
     OtherCertificate,
     Unknown,

@@ -60,7 +60,11 @@ pub async fn make_profile(context: &Shared, request: EnrolRequest, who: &str) ->
     }
     let expires_at = request.expires_at.unwrap_or_else(|| after(now, context.config.enrolment.profile_lifetime));
     if expires_at <= now {
-        return Err(OperationError::invalid("expires", format!("the profile would have expired already on {expires_at}"), ""));
+        return Err(OperationError::invalid(
+            "expires",
+            format!("the profile would have expired already on {expires_at}"),
+            "",
+        ));
     }
     let challenge = SecretString::from(context.entropy.secret_text());
     let reference = format!("p-{}", context.entropy.uuid().simple());
@@ -107,14 +111,20 @@ fn encode(
         host: context.config.devices.host().to_owned(),
         organisation: organisation.clone(),
         display_name: format!("{organisation} device management"),
-        description: "Lets the organisation install, update and remove its apps on this device. It cannot lock or erase \
+        description:
+            "Lets the organisation install, update and remove its apps on this device. It cannot lock or erase \
                       the device, and it sees no personal content."
-            .into(),
+                .into(),
         topic: topic.into(),
         server_url: format!("{url}/mdm"),
         check_in_url: format!("{url}/checkin"),
         scep_url: format!("{url}/scep"),
-        anchors: context.keys.anchors.iter().map(|der| Anchor { der: der.clone(), uuid: context.entropy.uuid() }).collect(),
+        anchors: context
+            .keys
+            .anchors
+            .iter()
+            .map(|der| Anchor { der: der.clone(), uuid: context.entropy.uuid() })
+            .collect(),
         ca_fingerprint: context.keys.devices.fingerprint(),
         reference: reference.into(),
         challenge,
@@ -150,17 +160,11 @@ pub async fn answer_scep(context: &Shared, message: Vec<u8>) -> Result<Option<Ve
         }
     };
     match issue(context, &request).await? {
-        Ok(certificate) => {
-            Ok(Some(scep::success(&request, &context.keys.devices, &certificate, &context.entropy)?))
-        }
+        Ok(certificate) => Ok(Some(scep::success(&request, &context.keys.devices, &certificate, &context.entropy)?)),
         Err(why) => {
             log::warn!("a certificate request was refused: {why}");
-            let reply = scep::failure(
-                &request.transaction,
-                FailInfo::BadRequest,
-                &context.keys.devices,
-                &context.entropy,
-            )?;
+            let reply =
+                scep::failure(&request.transaction, FailInfo::BadRequest, &context.keys.devices, &context.entropy)?;
             Ok(Some(reply))
         }
     }

@@ -56,11 +56,16 @@ impl Keys {
     }
 }
 
-async fn load(store: &Store, sealer: &Sealer, name: &'static str) -> Result<Option<(String, SecretString)>, OperationError> {
+async fn load(
+    store: &Store,
+    sealer: &Sealer,
+    name: &'static str,
+) -> Result<Option<(String, SecretString)>, OperationError> {
     let kept = store.read(move |c| appliance::kept(c, name)).await?;
     let Some(kept) = kept else { return Ok(None) };
     let key = sealer.open(name, &kept.sealed_key)?;
-    let key = String::from_utf8(key.to_vec()).map_err(|_| OperationError::internal(format!("the {name} is damaged")))?;
+    let key =
+        String::from_utf8(key.to_vec()).map_err(|_| OperationError::internal(format!("the {name} is damaged")))?;
     Ok(Some((kept.certificate_pem, key.into())))
 }
 

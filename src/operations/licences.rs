@@ -24,10 +24,7 @@ const OWNERSHIP_HOLDS: Duration = Duration::from_secs(60);
 const UNKNOWN_EVENT: i64 = 9708;
 
 /// Looks at every event that is due, then sends what is intended. Returns when to come back.
-pub(super) async fn settle_and_send(
-    context: &Shared,
-    round: &mut Round,
-) -> Result<Option<Timestamp>, OperationError> {
+pub(super) async fn settle_and_send(context: &Shared, round: &mut Round) -> Result<Option<Timestamp>, OperationError> {
     look_at_due(context, round).await?;
     send_intended(context, round).await?;
     let id = round.location.id;
@@ -82,7 +79,8 @@ async fn send(context: &Shared, round: &mut Round, event: &Event) -> Result<(), 
             events::reserved(w, &id)
         })
         .await?;
-    let serials: Vec<String> = reserved.iter().map(|pair| pair.serial.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+    let serials: Vec<String> =
+        reserved.iter().map(|pair| pair.serial.clone()).collect::<BTreeSet<_>>().into_iter().collect();
     let assets: Vec<AssetRef> = event
         .assets
         .iter()
@@ -202,10 +200,7 @@ async fn settle_by_changes(
 /// How many pairs of an associate event are not among the known assignments.
 async fn missing(context: &Shared, event: &Event) -> Result<usize, OperationError> {
     let event = event.clone();
-    let count = context
-        .store
-        .read(move |c| -> Result<usize, StoreError> { Ok(undone(c, &event)?.len()) })
-        .await?;
+    let count = context.store.read(move |c| -> Result<usize, StoreError> { Ok(undone(c, &event)?.len()) }).await?;
     Ok(count)
 }
 
@@ -301,7 +296,8 @@ async fn settle_unsure(context: &Shared, round: &mut Round, unsure: &[Event]) ->
     for event in unsure {
         let read = event.clone();
         let undone = context.store.read(move |c| undone(c, &read)).await?;
-        let waited = after(event.sent_at.unwrap_or(event.intended_at), context.config.apple.unknown_outcome_wait) <= now;
+        let waited =
+            after(event.sent_at.unwrap_or(event.intended_at), context.config.apple.unknown_outcome_wait) <= now;
         if undone.is_empty() || (waited && stable) {
             let lost = PairFailure::released("the request did not reach Apple; it is sent again");
             settle(context, event, undone.into_iter().map(|pair| (pair, lost.clone())).collect()).await?;
@@ -320,12 +316,7 @@ async fn reserved(context: &Shared, event: &Event) -> Result<Vec<Reserved>, Oper
     Ok(context.store.read(move |c| events::reserved(c, &id)).await?)
 }
 
-async fn settle_released(
-    context: &Shared,
-    round: &Round,
-    event: &Event,
-    why: &str,
-) -> Result<(), OperationError> {
+async fn settle_released(context: &Shared, round: &Round, event: &Event, why: &str) -> Result<(), OperationError> {
     log::warn!(location_id = event.location.0; "a request for \"{}\" is not sent: {why}", round.location.name);
     let released = PairFailure::released(why);
     let reserved = reserved(context, event).await?;

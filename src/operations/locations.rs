@@ -244,7 +244,9 @@ pub(super) async fn see_owner(
              purpose with: vppd token add FILE --name \"{name}\" --take-over", owner.name
         ),
         Some(_) => log::info!(location_id = round.location.id.0; "location \"{name}\" is ours"),
-        None => log::warn!(location_id = round.location.id.0; "location \"{name}\" is held by nobody any more; it is claimed again"),
+        None => {
+            log::warn!(location_id = round.location.id.0; "location \"{name}\" is held by nobody any more; it is claimed again")
+        }
     }
     let (id, kept) = (round.location.id, seen.clone());
     context.store.write(move |w| locations::set_owner(w, id, kept.as_ref())).await?;
@@ -322,7 +324,9 @@ pub async fn after_restart(context: &Shared) -> Result<(), OperationError> {
     let look_at = after(context.clock.now(), first);
     let unsure = context.store.write(move |w| events::after_restart(w, look_at)).await?;
     if unsure > 0 {
-        log::warn!("{unsure} requests to Apple were under way when vppd ended; Apple's listing will tell which arrived");
+        log::warn!(
+            "{unsure} requests to Apple were under way when vppd ended; Apple's listing will tell which arrived"
+        );
     }
     Ok(())
 }

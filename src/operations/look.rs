@@ -206,9 +206,8 @@ impl Seen {
             Step::Associate { asset } | Step::Disassociate { asset } => Some(asset),
             _ => pair.filter(|pair| pair.licence != Licence::None).map(|pair| pair.asset),
         };
-        let location = asset.map_or("", |asset| {
-            snapshot.locations[snapshot.assets[asset as usize].location as usize].name.as_str()
-        });
+        let location = asset
+            .map_or("", |asset| snapshot.locations[snapshot.assets[asset as usize].location as usize].name.as_str());
         let next_at = known.and_then(|pair| pair.progress.due).filter(|due| *due > snapshot.now);
         let next = next_at.map_or(String::new(), |at| at.to_string());
         let names = Names { location, reason: known.map_or("", |pair| pair.progress.reason.as_str()), next: &next };
@@ -332,11 +331,8 @@ fn app_views(seen: &Seen, kinds: &Kinds, only: Option<u32>) -> Vec<AppView> {
     shown
         .map(|(asset, counts)| {
             let product = &snapshot.products[asset.product as usize];
-            let key = (
-                loaded.locations[asset.location as usize].0,
-                product.adam_id.clone(),
-                asset.pricing_param.clone(),
-            );
+            let key =
+                (loaded.locations[asset.location as usize].0, product.adam_id.clone(), asset.pricing_param.clone());
             let (product_type, platforms) = kinds.get(&key).cloned().unwrap_or_default();
             let tally = tallies[asset.product as usize];
             AppView {

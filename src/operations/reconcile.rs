@@ -105,17 +105,12 @@ async fn record_adoptions(context: &Shared, planned: &Planned) -> Result<(), Ope
 async fn record_licences(context: &Shared, planned: &Planned, action: &LicenceAction) -> Result<(), OperationError> {
     let location = planned.loaded.locations[action.location as usize];
     let limits = context.apple.service_config().await.limits;
-    let limits = Limits {
-        max_assets: limits.max_assets as usize,
-        max_serial_numbers: limits.max_serial_numbers as usize,
-    };
+    let limits =
+        Limits { max_assets: limits.max_assets as usize, max_serial_numbers: limits.max_serial_numbers as usize };
     for rectangle in rectangles(&action.pairs, limits) {
         let (id, verb, now) = (context.entropy.uuid().to_string(), action.verb, context.clock.now());
         let (assets, serials) = named(planned, &rectangle);
-        context
-            .store
-            .write(move |w| events::intend(w, &id, location, verb, &assets, &serials, now))
-            .await?;
+        context.store.write(move |w| events::intend(w, &id, location, verb, &assets, &serials, now)).await?;
     }
     context.nudge(location);
     Ok(())
@@ -267,7 +262,9 @@ pub async fn run(context: Shared) {
         let pause = match reconcile(&context).await {
             Ok(next) => {
                 failures = 0;
-                next.and_then(|at| Duration::try_from(at.duration_since(context.clock.now())).ok().or(Some(Duration::ZERO)))
+                next.and_then(|at| {
+                    Duration::try_from(at.duration_since(context.clock.now())).ok().or(Some(Duration::ZERO))
+                })
             }
             Err(error) => {
                 failures += 1;

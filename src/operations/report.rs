@@ -195,8 +195,7 @@ fn took_remove(
     patience: &Patience,
     now: Timestamp,
 ) -> Result<(), OperationError> {
-    let verdict =
-        outcome::judge(Asked::Remove, &report.status, &report.error_chain, None, None, Before::default());
+    let verdict = outcome::judge(Asked::Remove, &report.status, &report.error_chain, None, None, Before::default());
     let fact = match verdict {
         Verdict::Done => Fact::RemoveAccepted,
         Verdict::AlreadyGone => Fact::NothingToRemove,

@@ -69,10 +69,7 @@ pub(super) async fn run_task(context: &Shared, round: &mut Round, task: tasks::T
         Ok(words) => (Ok(words), Ok(())),
         Err(error) => (Err(serde_json::to_string(&error.view()).unwrap_or_default()), Err(error)),
     };
-    context
-        .store
-        .write(move |w| tasks::finish(w, id, now, words.as_deref().map_err(|error| error.as_str())))
-        .await?;
+    context.store.write(move |w| tasks::finish(w, id, now, words.as_deref().map_err(|error| error.as_str()))).await?;
     result
 }
 
@@ -86,7 +83,10 @@ async fn changes_with_words(context: &Shared, round: &mut Round) -> Result<Strin
     if !read_changes(context, round).await? || differs(context, round).await? {
         return full_applied(context, round, None).await.map(|applied| applied.words());
     }
-    Ok(format!("assets: {} new, {} changed, {} gone; assignments: additions read", replaced.added, replaced.changed, replaced.gone))
+    Ok(format!(
+        "assets: {} new, {} changed, {} gone; assignments: additions read",
+        replaced.added, replaced.changed, replaced.gone
+    ))
 }
 
 async fn differs(context: &Shared, round: &Round) -> Result<bool, OperationError> {
@@ -105,7 +105,8 @@ struct Applied {
 impl Applied {
     fn words(&self) -> String {
         let Applied { assets, listed, assignments, stable } = self;
-        let unsure = if *stable { "" } else { "; Apple's data changed meanwhile, so removals wait for the next listing" };
+        let unsure =
+            if *stable { "" } else { "; Apple's data changed meanwhile, so removals wait for the next listing" };
         format!(
             "{listed} assets ({} new, {} changed, {} gone); assignments: {} new, {} gone{unsure}",
             assets.added, assets.changed, assets.gone, assignments.added, assignments.removed
@@ -124,9 +125,11 @@ async fn full_applied(
     progress: Option<&Progress>,
 ) -> Result<Applied, OperationError> {
     let token = round.token.clone();
-    let tell = |part: &'static str| move |done: u32, total: u32| {
-        if let Some(progress) = progress {
-            progress.tell(part, done, total);
+    let tell = |part: &'static str| {
+        move |done: u32, total: u32| {
+            if let Some(progress) = progress {
+                progress.tell(part, done, total);
+            }
         }
     };
     let listed = walk::assets(&context.apple, &token, &tell("assets")).await;
@@ -166,12 +169,7 @@ enum Staged {
     Additions(u64),
 }
 
-async fn stage(
-    context: &Shared,
-    round: &Round,
-    rows: Vec<Assignment>,
-    stable: bool,
-) -> Result<Staged, OperationError> {
+async fn stage(context: &Shared, round: &Round, rows: Vec<Assignment>, stable: bool) -> Result<Staged, OperationError> {
     let id = round.location.id;
     let generation = match stable {
         true => Some(context.store.write(move |w| assignments::begin_generation(w, id)).await?),

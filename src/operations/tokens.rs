@@ -9,9 +9,9 @@ use crate::apple::error::{AppleError, TokenProblemKind};
 use crate::apple::wire::{ClientConfig, MdmInfo};
 use crate::apple::{self, ContentToken};
 use crate::fault;
+use crate::model::LocationId;
 use crate::store::locations::{self, Location, Owner, TokenState};
 use crate::store::{StoreError, audit, tasks};
-use crate::model::LocationId;
 
 /// Adds the token of a file: decodes it, asks Apple, claims the location and puts the first full sync in line. A new token
 /// of a location that is here already replaces the old one.
@@ -84,7 +84,11 @@ fn checked_name(name: &str) -> Result<String, OperationError> {
     if fits {
         return Ok(name.to_owned());
     }
-    Err(OperationError::invalid("name", "a location's name has 1 to 80 characters", "Say --name \"Leeds\", for example."))
+    Err(OperationError::invalid(
+        "name",
+        "a location's name has 1 to 80 characters",
+        "Say --name \"Leeds\", for example.",
+    ))
 }
 
 /// A reply of Apple's that ends the adding, in words about the file.

@@ -12,8 +12,8 @@ use super::{OperationError, Shared};
 use crate::clock::after;
 use crate::mdm::push::schedule::PushHistory;
 use crate::mdm::push::{PushAnswer, PushClient};
-use crate::store::devices::{self, Device};
 use crate::store::appliance;
+use crate::store::devices::{self, Device};
 
 /// How long APNs keeps a push for a device that is away: one that comes home after the weekend is woken at once.
 const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -125,3 +125,29 @@ fn history(context: &Shared, device: &Device) -> Option<PushHistory> {
     }
     Some(history)
 }
+
+/// Wakes devices whenever commands wait and whenever a push is due.
+pub async fn run(context: Shared) {
+    loop {
+        let next = match wake_due(&context).await {
+            Ok(next) => next,
+            Err(error) => {
+                log::error!("devices cannot be woken: {error}; tried again in a moment");
+                Some(after(context.clock.now(), Duration::from_secs(10)))
+            }
+        };
+        let sleep = async {
+            match next {
+                Some(at) => context.clock.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = context.wake_now.notified() => context.clock.sleep(COLLECT).await,
+            () = sleep => {}
+        }
+    }
+}
+
+/// How long calls for a push are collected before the next round.
+const COLLECT: Duration = Duration::from_millis(100);

@@ -31,9 +31,9 @@ pub fn full_sync_due(
 /// A fixed place within `span` for each name.
 fn place_in(span: Duration, name: &str) -> Duration {
     // FNV-1a: any even spread will do, and it must be the same tomorrow.
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     span.mul_f64((hash >> 11) as f64 / (1u64 << 53) as f64)
 }
 

@@ -1,0 +1,279 @@
+//! Wiring only: builds the parts, binds the doors, starts the tasks, tells systemd, and lets go in the end. No rule lives here.
+//!
+//! Start: store (with its migration), what was under way is noted, control socket, device listener, READY, then the tasks
+//! that act. End: no new connections, open requests finish within `drain-timeout`, last-seen times go to disk, the store
+//! closes.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use sd_notify::NotifyState;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::apple::{AppleClient, ClientOptions, Timeouts};
+use crate::clock::Clock;
+use crate::config::{Config, Target};
+use crate::entropy::Entropy;
+use crate::mdm::push::PushClient;
+use crate::operations::keys::Keys;
+use crate::operations::locations::Workers;
+use crate::operations::{Context, DeviceIndex, Shared, housekeeping, locations, reconcile, wake};
+use crate::secret::Sealer;
+use crate::store::{Store, StoreError, appliance, devices};
+use crate::web::{control, listener, tls};
+
+/// Connections of the control socket at once.
+const CONTROL_CONNECTIONS: usize = 64;
+
+/// The database's file in the state directory.
+const DATABASE: &str = "vppd.db";
+
+/// Runs the daemon until it is told to end (SIGTERM or SIGINT).
+pub fn run(config: Config) -> anyhow::Result<()> {
+    start_logging(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let drain = config.server.drain_timeout;
+        let mut daemon = Daemon::start(config, Clock::real(), Entropy::system()).await?;
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+        tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
+        log::info!(
+            "vppd {} is ready: devices come to {}",
+            env!("CARGO_PKG_VERSION"),
+            daemon.context.config.devices.url
+        );
+        daemon.begin();
+        let ended = tokio::select! {
+            _ = terminate.recv() => None,
+            _ = interrupt.recv() => None,
+            ended = daemon.a_task_ended() => Some(ended),
+        };
+        tell(&[NotifyState::Stopping, NotifyState::Status("finishing open requests")]);
+        daemon.stop(drain).await;
+        log::info!("vppd has ended");
+        match ended {
+            None => Ok(()),
+            Some(name) => Err(anyhow::anyhow!(
+                "the task \"{name}\" ended, which it never should; vppd ends so that it is restarted"
+            )),
+        }
+    })
+}
+
+/// A daemon whose doors are bound.
+pub struct Daemon {
+    pub context: Shared,
+    /// Where the device listener really listens.
+    pub address: SocketAddr,
+    control: Option<UnixListener>,
+    devices: Option<TcpListener>,
+    tls: Arc<ArcSwap<rustls::ServerConfig>>,
+    stop: CancellationToken,
+    doors: JoinSet<()>,
+    tasks: JoinSet<&'static str>,
+}
+
+impl Daemon {
+    /// Builds everything and binds the doors. Nothing acts before [`Daemon::begin`].
+    pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> anyhow::Result<Daemon> {
+        let state = &config.server.state_directory;
+        std::fs::create_dir_all(state)
+            .with_context(|| format!("the state directory {} cannot be made", state.display()))?;
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+        let sealer = Sealer::load(credentials.as_ref().map(Path::new), state, &entropy)?;
+        let store = Store::open(&state.join(DATABASE), &clock)?;
+        let (mdm_id, now) = (entropy.uuid().to_string(), clock.now());
+        let appliance = store.write(move |w| appliance::load_or_make(w, &mdm_id, now)).await?;
+        check_device_url(&config, appliance.device_url.as_deref())?;
+        let organisation = match config.enrolment.organisation.as_str() {
+            "" => config.devices.host().to_owned(),
+            name => name.to_owned(),
+        };
+        let mut keys = Keys::load_or_make(&store, &sealer, &organisation, &clock, &entropy).await?;
+        let served = tls::load_or_make(&config.devices, &keys.server, &clock)?;
+        keys.anchors = served.anchors;
+        let apple = AppleClient::new(ClientOptions {
+            base_url: config.apple.base_url.clone(),
+            roots: tls::trusted_roots(config.apple.extra_ca.as_deref())?,
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            user_agent: format!("vppd/{}", env!("CARGO_PKG_VERSION")),
+            timeouts: Timeouts::default(),
+            requests_per_second: config.apple.requests_per_second,
+        })?;
+        let push = push_client(&config, &clock)?;
+        let index = DeviceIndex::default();
+        for pin in store.read(devices::pins).await? {
+            index.put(pin);
+        }
+        let control = control::bind(&config.server.control_socket, &config.server.control_group)
+            .with_context(|| format!("the control socket {}", config.server.control_socket.display()))?;
+        let devices = TcpListener::bind(config.devices.listen)
+            .await
+            .with_context(|| format!("the device listener cannot listen on {}", config.devices.listen))?;
+        let address = devices.local_addr()?;
+        let context = Arc::new(Context {
+            config,
+            started_at: clock.now(),
+            clock,
+            entropy,
+            store,
+            sealer,
+            apple,
+            push,
+            keys,
+            mdm_id: appliance.mdm_id,
+            index,
+            plan_now: Notify::new(),
+            wake_now: Notify::new(),
+            workers: Workers::default(),
+        });
+        locations::after_restart(&context).await?;
+        Ok(Daemon {
+            context,
+            address,
+            control: Some(control),
+            devices: Some(devices),
+            tls: Arc::new(ArcSwap::from_pointee(served.config)),
+            stop: CancellationToken::new(),
+            doors: JoinSet::new(),
+            tasks: JoinSet::new(),
+        })
+    }
+
+    /// Opens the doors and starts the tasks.
+    pub fn begin(&mut self) {
+        let context = &self.context;
+        let limits =
+            |connections| listener::Limits { clock: context.clock.clone(), connections, stop: self.stop.clone() };
+        if let Some(socket) = self.control.take() {
+            let router = control::router(context.clone());
+            let limits = limits(CONTROL_CONNECTIONS);
+            self.doors.spawn(listener::serve_unix(socket, router, limits, control::peer));
+        }
+        if let Some(socket) = self.devices.take() {
+            let router = crate::web::devices::router(context.clone());
+            let limits = limits(context.config.devices.max_connections as usize);
+            self.doors.spawn(listener::serve_tls(socket, self.tls.clone(), router, limits));
+        }
+        let tasks = &mut self.tasks;
+        let context = context.clone();
+        spawn(tasks, "locations", locations::run(context.clone()));
+        spawn(tasks, "planner", reconcile::run(context.clone()));
+        spawn(tasks, "pushes", wake::run(context.clone()));
+        spawn(tasks, "housekeeping", housekeeping::run(context.clone()));
+        if let Some(limit) = sd_notify::watchdog_enabled() {
+            spawn(tasks, "watchdog", watchdog(context, limit));
+        }
+    }
+
+    /// Waits until a task ends, which none should, and tells which.
+    async fn a_task_ended(&mut self) -> &'static str {
+        match self.tasks.join_next().await {
+            Some(Ok(name)) => name,
+            Some(Err(error)) => {
+                log::error!("a task of vppd failed: {error}");
+                "unknown"
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets open requests finish for at most `drain`, then ends everything.
+    pub async fn stop(mut self, drain: Duration) {
+        self.stop.cancel();
+        let (clock, doors) = (self.context.clock.clone(), &mut self.doors);
+        let finished = clock.timeout(drain, async { while doors.join_next().await.is_some() {} }).await;
+        if finished.is_err() {
+            log::warn!("requests that were still open after {drain:?} are cut off");
+        }
+        self.doors.shutdown().await;
+        self.tasks.shutdown().await;
+        if let Err(error) = housekeeping::flush_seen(&self.context).await {
+            log::error!("when devices were last seen cannot be saved: {error}");
+        }
+        let _ = std::fs::remove_file(&self.context.config.server.control_socket);
+    }
+}
+
+fn spawn(tasks: &mut JoinSet<&'static str>, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+    tasks.spawn(async move {
+        work.await;
+        name
+    });
+}
+
+/// The URL in the enrolments can never change.
+fn check_device_url(config: &Config, kept: Option<&str>) -> anyhow::Result<()> {
+    match kept {
+        Some(kept) if kept != config.devices.url => anyhow::bail!(
+            "[devices] url is {}, but enrolment profiles were made with {kept}, and a device can never be told another \
+             address. Set it back; to really move, begin with an empty state directory and enrol every device again.",
+            config.devices.url
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn push_client(config: &Config, clock: &Clock) -> anyhow::Result<Option<PushClient>> {
+    let (Some(certificate), Some(key)) = (&config.apns.certificate, &config.apns.key) else {
+        log::warn!("there is no push certificate ([apns] certificate and key): no device can enrol or be woken");
+        return Ok(None);
+    };
+    let read =
+        |path: &Path| std::fs::read(path).with_context(|| format!("the push certificate or key {}", path.display()));
+    let key = zeroize::Zeroizing::new(read(key)?);
+    let roots = tls::trusted_roots(config.apns.extra_ca.as_deref())?;
+    let client = PushClient::new(&config.apns.base_url, &read(certificate)?, &key, roots, clock.clone())
+        .context("the push certificate cannot be used")?;
+    log::info!("the push certificate is valid until {}", client.expires());
+    Ok(Some(client))
+}
+
+/// Tells systemd that the daemon lives, for as long as its database answers.
+async fn watchdog(context: Shared, limit: Duration) {
+    loop {
+        context.clock.sleep(limit / 2).await;
+        let lives: Result<(), StoreError> =
+            context.store.read(|c| Ok(c.query_row("PRAGMA user_version", [], |_| Ok(()))?)).await;
+        match lives {
+            Ok(()) => tell(&[NotifyState::Watchdog]),
+            Err(error) => log::error!("the database does not answer: {error}; systemd is not told that all is well"),
+        }
+    }
+}
+
+/// Tells systemd, if it asked to be told.
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        log::warn!("systemd cannot be told: {error}");
+    }
+}
+
+fn start_logging(config: &Config) -> anyhow::Result<()> {
+    let level: log::LevelFilter = config.log.level.word().parse()?;
+    let journal = match config.log.target {
+        Target::Journal => true,
+        Target::Stderr => false,
+        Target::Auto => systemd_journal_logger::connected_to_journal(),
+    };
+    if journal {
+        systemd_journal_logger::JournalLog::new()?.with_syslog_identifier("vppd".into()).install()?;
+        log::set_max_level(level);
+    } else {
+        env_logger::Builder::new()
+            .filter_level(log::LevelFilter::Warn)
+            .filter_module("vppd", level)
+            .target(env_logger::Target::Stderr)
+            .init();
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! The control socket: the JSON API for the CLI on the same machine. Whoever may open the socket may do everything; the
+//! peer's user name goes to the audit.
+
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path as Segment, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Extension, Json, Router};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::{UnixListener, UnixStream};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::operations::view::ErrorBody;
+use crate::operations::{Kind, OperationError, Shared, deployments, enrol, look, pause, sync, tokens};
+
+/// Requests are small.
+const LARGEST_REQUEST: usize = 256 * 1024;
+
+/// Who is at the other end of the socket.
+#[derive(Debug, Clone)]
+pub struct Peer(pub String);
+
+/// The routes of the control socket.
+pub fn router(context: Shared) -> Router {
+    let api = Router::new()
+        .route("/status", get(|State(c): State<Shared>| async move { reply(look::status(&c).await) }))
+        .route("/tokens", get(|State(c): State<Shared>| async move { reply(tokens::list(&c).await) }).post(add_token))
+        .route(
+            "/tokens/{name}",
+            get(|State(c): State<Shared>, Segment(name): Segment<String>| async move {
+                reply(tokens::show(&c, name).await)
+            }),
+        )
+        .route("/sync", post(start_sync))
+        .route("/tasks", get(|State(c): State<Shared>| async move { reply(look::tasks(&c).await) }))
+        .route(
+            "/tasks/{id}",
+            get(|State(c): State<Shared>, Segment(id): Segment<String>| async move {
+                reply(match number(&id) {
+                    Ok(id) => look::task(&c, id).await,
+                    Err(error) => Err(error),
+                })
+            }),
+        )
+        .route("/apps", get(|State(c): State<Shared>| async move { reply(look::apps(&c).await) }))
+        .route(
+            "/apps/{adam_id}",
+            get(|State(c): State<Shared>, Segment(id): Segment<String>| async move { reply(look::app(&c, id).await) }),
+        )
+        .route("/devices", get(|State(c): State<Shared>| async move { reply(look::devices(&c).await) }))
+        .route(
+            "/devices/{name}",
+            get(|State(c): State<Shared>, Segment(name): Segment<String>| async move {
+                reply(look::device(&c, name).await)
+            }),
+        )
+        .route(
+            "/deployments",
+            get(|State(c): State<Shared>| async move { reply(deployments::list(&c).await) }).post(add_deployment),
+        )
+        .route("/deployments/{id}", delete(remove_deployment))
+        .route("/enrolment-profiles", post(make_profile))
+        .route("/plan", get(|State(c): State<Shared>| async move { reply(look::plan(&c).await) }))
+        .route("/pause", post(set_pause))
+        .route("/resume", post(resume));
+    Router::new()
+        .nest("/v1", api)
+        .fallback(|| async { failed(&OperationError::not_found("there is no such thing in the API", "")) })
+        .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
+        .layer(CatchPanicLayer::new())
+        .with_state(context)
+}
+
+fn reply<T: Serialize>(result: Result<T, OperationError>) -> Response {
+    match result {
+        Ok(view) => Json(view).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &OperationError) -> Response {
+    let status = match error.kind {
+        Kind::Invalid => StatusCode::BAD_REQUEST,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    if error.kind == Kind::Internal {
+        log::error!("a request on the control socket failed: {error}");
+    }
+    (status, Json(ErrorBody { error: error.view() })).into_response()
+}
+
+/// The body of a request; an empty one is an empty object. What is said of a wrong one never repeats its content.
+fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, OperationError> {
+    let text: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
+    serde_json::from_slice(text).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        OperationError::invalid("request", format!("the request is not what this call takes ({place})"), "")
+    })
+}
+
+fn number(text: &str) -> Result<i64, OperationError> {
+    text.parse().map_err(|_| {
+        OperationError::not_found(format!("\"{}\" is no number", text.chars().take(40).collect::<String>()), "")
+    })
+}
+
+async fn add_token(State(context): State<Shared>, Extension(peer): Extension<Peer>, bytes: Bytes) -> Response {
+    reply(match body(&bytes) {
+        Ok(request) => tokens::add(&context, request, &peer.0).await,
+        Err(error) => Err(error),
+    })
+}
+
+async fn start_sync(State(context): State<Shared>, Extension(peer): Extension<Peer>, bytes: Bytes) -> Response {
+    reply(match body(&bytes) {
+        Ok(request) => sync::request(&context, request, &peer.0).await,
+        Err(error) => Err(error),
+    })
+}
+
+async fn add_deployment(State(context): State<Shared>, Extension(peer): Extension<Peer>, bytes: Bytes) -> Response {
+    reply(match body(&bytes) {
+        Ok(request) => deployments::add(&context, request, &peer.0).await,
+        Err(error) => Err(error),
+    })
+}
+
+async fn remove_deployment(
+    State(context): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    Segment(id): Segment<String>,
+) -> Response {
+    reply(match number(&id) {
+        Ok(id) => deployments::remove(&context, id, &peer.0).await,
+        Err(error) => Err(error),
+    })
+}
+
+async fn make_profile(State(context): State<Shared>, Extension(peer): Extension<Peer>, bytes: Bytes) -> Response {
+    reply(match body(&bytes) {
+        Ok(request) => enrol::make_profile(&context, request, &peer.0).await,
+        Err(error) => Err(error),
+    })
+}
+
+async fn set_pause(State(context): State<Shared>, Extension(peer): Extension<Peer>, bytes: Bytes) -> Response {
+    reply(match body(&bytes) {
+        Ok(request) => pause::pause(&context, request, &peer.0).await,
+        Err(error) => Err(error),
+    })
+}
+
+async fn resume(State(context): State<Shared>, Extension(peer): Extension<Peer>) -> Response {
+    reply(pause::resume(&context, &peer.0).await.map(|()| serde_json::json!({})))
+}
+
+/// Makes the socket: mode 0660, owned by `group` if this process may give it away. A socket that a dead vppd left is
+/// replaced; a living one is an error.
+pub fn bind(path: &Path, group: &str) -> std::io::Result<UnixListener> {
+    let kind = std::fs::symlink_metadata(path).map(|meta| meta.file_type());
+    if kind.is_ok_and(|kind| kind.is_socket()) {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::AddrInUse,
+                "another vppd is running and answers on it",
+            ));
+        }
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    if let Some(id) = id_in("/etc/group", |fields| fields.first() == Some(&group), 2) {
+        if let Err(error) = std::os::unix::fs::chown(path, None, Some(id)) {
+            log::warn!(
+                "the control socket cannot be given to group {group}: {error}; only this user and root can use it"
+            );
+        }
+    } else {
+        log::warn!("there is no group {group}: only this user and root can use the control socket");
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
+}
+
+/// The user at the other end of a connection, by name or number.
+pub fn peer(stream: &UnixStream) -> Peer {
+    let Ok(credentials) = stream.peer_cred() else { return Peer("unknown".into()) };
+    let uid = credentials.uid();
+    let number = uid.to_string();
+    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name =
+        text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|f| f.get(2) == Some(&number.as_str()));
+    Peer(name.and_then(|fields| fields.first().map(|name| (*name).to_owned())).unwrap_or(format!("uid {uid}")))
+}
+
+/// A number from a file of `:`-separated fields.
+fn id_in(file: &str, wanted: impl Fn(&[&str]) -> bool, field: usize) -> Option<u32> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let fields = text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| wanted(fields))?;
+    fields.get(field)?.parse().ok()
+}
