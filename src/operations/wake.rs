@@ -120,7 +120,8 @@ fn history(context: &Shared, device: &Device) -> Option<PushHistory> {
         dead_since: push.dead_since,
     };
     let seen = context.index.last_seen(device.id).max(device.last_seen);
-    if seen > history.last_push {
+    // Equal counts as contact: at worst one push more, where less would leave the device asleep.
+    if seen >= history.last_push {
         history.on_contact();
     }
     Some(history)

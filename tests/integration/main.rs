@@ -1,0 +1,8 @@
+//! vppd and the sandbox in one process on one simulated clock, over real sockets: whole stories, told in simulated hours and
+//! run in seconds. And the rule who may know whom.
+
+mod apple_trouble;
+mod journey;
+mod layers;
+mod support;
+mod tokens;
