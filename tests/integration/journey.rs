@@ -74,12 +74,11 @@ fn a_device_that_leaves_gives_its_licence_to_the_one_that_waits() {
         app.enrol(devices(0, 3)).await;
         app.deploy(READER, "all-devices", PurposeView::Required).await;
         app.wait(minutes(10)).await;
-        let first = app.fleet.devices()[0].clone();
-        assert!(app.holders(READER).contains(&first.spec().serial));
-        first.unenrol().await;
+        let leaving = app.holders(READER).into_iter().next().unwrap();
+        app.fleet.device(&leaving).unwrap().unenrol().await;
         app.wait(minutes(20)).await;
         let holders = app.holders(READER);
-        assert!(!holders.contains(&first.spec().serial));
+        assert!(!holders.contains(&leaving));
         assert_eq!(holders.len(), 2);
         assert_eq!(app.installed(READER), holders);
         app.assert_clean();
@@ -151,8 +150,9 @@ fn not_now_and_lost_replies_lose_and_double_nothing() {
         app.wait(Duration::from_secs(6 * 3600)).await;
         assert_eq!(app.stages(READER).await, counts([(Stage::Installed, 4)]));
         for device in app.fleet.view() {
-            let put_off = u64::from(device.counters.not_now > 0);
-            assert_eq!(device.counters.commands["InstallApplication"], 1 + put_off, "{}", device.serial);
+            // A command that was put off comes again; a result that was repeated does not bring its command again.
+            let installs = device.counters.commands["InstallApplication"];
+            assert!(installs == 1 || (installs == 2 && device.counters.not_now > 0), "{}: {installs}", device.serial);
         }
         app.assert_clean();
     });
