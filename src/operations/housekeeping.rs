@@ -38,7 +38,7 @@ pub async fn run(context: Shared) {
         context.clock.sleep(FLUSH).await;
         rounds += 1;
         let mut done = flush_seen(&context).await;
-        if rounds % CLEAN_EVERY == 0 && done.is_ok() {
+        if rounds.is_multiple_of(CLEAN_EVERY) && done.is_ok() {
             done = clean_up(&context).await;
         }
         if let Err(error) = done {

@@ -55,7 +55,7 @@ pub async fn handle(context: &Shared, report: Report, signer: &SignerCertificate
     let (index, patience) = (context.index.clone(), context.patience());
     let (next, changed) = context
         .store
-        .write(move |w| -> Result<(Option<(String, Vec<u8>)>, bool), OperationError> {
+        .write(move |w| -> Result<_, OperationError> {
             let changed = take_result(w, id, &report, &patience, now)?;
             let next = next_command(w, id, &mut cycle, now)?;
             let waits = commands::any_open(w, id)?;

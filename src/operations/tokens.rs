@@ -27,15 +27,16 @@ pub async fn add(context: &Shared, request: TokenAddRequest, who: &str) -> Resul
         ));
     }
     let fingerprint = token.fingerprint().to_owned();
-    if let Some(known) = context.store.read(move |c| locations::by_token(c, &fingerprint)).await? {
-        if !(request.take_over && known.owner.as_ref().is_some_and(|owner| owner.id != context.mdm_id)) {
-            return Err(OperationError::new(
-                Kind::Conflict,
-                "token-known",
-                format!("this very token is already here, as \"{}\"", known.name),
-                "Nothing was changed. To renew a location, download a new token for it in Apple's portal.",
-            ));
-        }
+    let contested = |known: &Location| known.owner.as_ref().is_some_and(|owner| owner.id != context.mdm_id);
+    if let Some(known) = context.store.read(move |c| locations::by_token(c, &fingerprint)).await?
+        && !(request.take_over && contested(&known))
+    {
+        return Err(OperationError::new(
+            Kind::Conflict,
+            "token-known",
+            format!("this very token is already here, as \"{}\"", known.name),
+            "Nothing was changed. To renew a location, download a new token for it in Apple's portal.",
+        ));
     }
     // The key of the budget is not known yet: Apple tells the location's id with the first reply.
     let bearer = apple::Location::new("being added", token.clone()).urgent();
@@ -105,8 +106,13 @@ fn refused(error: AppleError) -> OperationError {
             "token-rejected",
             "Nothing was saved. Check that the file is the whole content token of Apps and Books, not another kind of token.",
         ),
-        AppleError::RetryLater { .. } | AppleError::UnknownOutcome { .. } => {
-            ("apple-unavailable", "Nothing was saved. Try again in some minutes.")
+        AppleError::RetryLater { why, .. } | AppleError::UnknownOutcome { why } => {
+            return OperationError::new(
+                Kind::Unavailable,
+                "apple-unavailable",
+                format!("Apple cannot be asked about this token now: {why}"),
+                "Nothing was saved. Try again in some minutes; `vppd check` and the journal may tell more.",
+            );
         }
         _ => ("apple", "Nothing was saved."),
     };

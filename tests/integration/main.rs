@@ -1,6 +1,8 @@
 //! vppd and the sandbox in one process on one simulated clock, over real sockets: whole stories, told in simulated hours and
 //! run in seconds. And the rule who may know whom.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod apple_trouble;
 mod journey;
 mod layers;

@@ -1,0 +1,46 @@
+# Every target sets up what it needs by itself. Start with: make demo
+
+SHELL := /bin/bash
+CARGO ?= cargo
+# Crash points that `make test` tries, and that `make torture` tries.
+CI_POINTS ?= 40
+POINTS ?= 300
+SEED ?= 1
+
+.PHONY: help setup demo test lint bench fuzz torture deb clean
+
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what building and testing need (Debian packages), if it is missing
+	@./tests/setup
+
+demo: setup ## Watch vppd do its main job against a sandbox that plays Apple and 200 devices
+	@$(CARGO) build --quiet --locked --bin vppd --bin vppd-sandbox --workspace
+	@target/debug/vppd-sandbox demo --vppd target/debug/vppd
+
+test: setup ## Run every test: units, stories on simulated time, tools that are not ours, crash points
+	$(CARGO) test --workspace --locked --quiet
+	$(MAKE) --no-print-directory torture POINTS=$(CI_POINTS)
+
+lint: setup ## Format, clippy with warnings as errors, documentation, dependency rules
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+	./tests/dependencies
+
+bench: setup ## Measure against a bare server, medians of three (BENCH_JSON=FILE for JSON)
+	$(CARGO) bench --locked --quiet --bench measure
+
+torture: setup ## Kill vppd at POINTS seeded places and compare every pair with an undisturbed run
+	@$(CARGO) build --quiet --locked --workspace --features vppd/fault-points --target-dir target/torture --bin vppd --bin vppd-sandbox
+	@target/torture/debug/vppd-sandbox torture --vppd target/torture/debug/vppd --points $(POINTS) --seed $(SEED)
+
+fuzz: setup ## Fuzz every decoder of bytes from outside, a minute each (SECONDS_EACH=60)
+	./fuzz/run $(or $(SECONDS_EACH),60)
+
+deb: setup ## Build the Debian package into target/deb
+	./debian/build
+
+clean: ## Remove everything that was built
+	$(CARGO) clean
