@@ -39,9 +39,7 @@ fn bad_tokens_are_refused_with_their_cause_and_nothing_is_saved() {
         app.sandbox.apple.revoke_token(&app.token).unwrap();
         let revoked = add(app.token.clone()).await;
         assert_eq!(revoked.code, "token-revoked", "{}", revoked.message);
-        for error in [revoked] {
-            assert!(!error.message.contains(&app.token) && !error.advice.contains(&app.token));
-        }
+        assert!(!revoked.message.contains(&app.token) && !revoked.advice.contains(&app.token));
         assert_eq!(tokens::list(&app.context).await.unwrap().len(), 0);
     });
 }
