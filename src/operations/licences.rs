@@ -219,7 +219,11 @@ fn undone(c: &rusqlite::Connection, event: &Event) -> Result<Vec<Reserved>, Stor
 async fn look_at(context: &Shared, round: &mut Round, event: &Event) -> Result<(), OperationError> {
     let Some(event_id) = &event.event_id else { return Ok(()) };
     let reply = match context.apple.status(&round.token, event_id).await {
+        // Apple does not know the event, or its answer is of no use: a listing tells.
         Err(error) if error.number() == Some(UNKNOWN_EVENT) => return make_unsure(context, event).await,
+        Err(AppleError::Refused { .. } | AppleError::Business { .. } | AppleError::Malformed { .. }) => {
+            return make_unsure(context, event).await;
+        }
         other => ask(context, round, other).await?,
     };
     see_owner(context, round, reply.mdm_info.as_ref()).await?;

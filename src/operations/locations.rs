@@ -153,13 +153,16 @@ async fn one_round(
     if round.location.claim_wanted && round.location.owner.is_none() {
         claim_if_free(context, &mut round).await?;
     }
+    let mut synced = Ok(());
     if let Some(task) = context.store.read(move |c| tasks::next_for(c, id)).await? {
-        sync::run_task(context, &mut round, task).await?;
+        synced = sync::run_task(context, &mut round, task).await;
         *counted_at = Some(context.clock.now());
         context.plan_now.notify_one();
     }
+    // A sync that fails again and again must not keep licences from being followed.
     let mut next = licences::settle_and_send(context, &mut round).await?;
     *owned_at = round.owned_at;
+    synced?;
     let now = context.clock.now();
     if let Some(due) = scheduled_sync(context, &round.location, now).await? {
         next = Some(next.map_or(due, |known| known.min(due)));
@@ -244,12 +247,21 @@ pub(super) async fn see_owner(
              purpose with: vppd token add FILE --name \"{name}\" --take-over", owner.name
         ),
         Some(_) => log::info!(location_id = round.location.id.0; "location \"{name}\" is ours"),
-        None => {
-            log::warn!(location_id = round.location.id.0; "location \"{name}\" is held by nobody any more; it is claimed again")
-        }
+        None => log::error!(
+            location_id = round.location.id.0;
+            "location \"{name}\" is held by nobody any more: somebody released it at Apple. Nothing is written to it until you \
+             take it again on purpose with: vppd token add FILE --name \"{name}\" --take-over"
+        ),
     }
     let (id, kept) = (round.location.id, seen.clone());
-    context.store.write(move |w| locations::set_owner(w, id, kept.as_ref())).await?;
+    context
+        .store
+        .write(move |w| -> Result<(), StoreError> {
+            locations::set_owner(w, id, kept.as_ref())?;
+            // Once ours, the claim is done: if it is lost later, only the administrator takes the location again.
+            if ours { locations::set_claim_wanted(w, id, false) } else { Ok(()) }
+        })
+        .await?;
     round.location.owner = seen;
     context.plan_now.notify_one();
     Ok(())

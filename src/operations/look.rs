@@ -114,6 +114,11 @@ fn token_state(location: &Location, owner: &OwnerView, now: Timestamp) -> (Token
             TokenState::Contested,
             format!("held by another MDM (\"{name}\"): nothing is written; take it over on purpose with --take-over"),
         ),
+        (_, OwnerView::Nobody) if !location.claim_wanted => (
+            TokenState::Contested,
+            "held by nobody: somebody released it at Apple. Nothing is written; take it over on purpose with --take-over"
+                .to_owned(),
+        ),
         (Kept::Unreachable, _) => {
             (TokenState::Unreachable, "Apple could not be asked lately; tried again by itself".to_owned())
         }

@@ -14,7 +14,7 @@ use crate::licensing::{Limits, Plan, Rectangle, Verb, plan, rectangles};
 use crate::mdm::command::{Command, InstallApplication, ManagedApplicationList, RemoveApplication};
 use crate::model::{App, DeviceId};
 use crate::store::snapshot::{self, Loaded};
-use crate::store::{Write, appliance, assets, assignments, commands, devices, events, pairs};
+use crate::store::{Write, appliance, assignments, commands, devices, events, pairs};
 
 /// Commands recorded in one transaction at most, so that devices are not kept waiting.
 const CHUNK: usize = 200;
@@ -194,7 +194,7 @@ fn record_one(w: &Write<'_>, task: &Task, now: Timestamp) -> Result<bool, Operat
         }
         CommandKind::Install => {
             let fits = matches!(pair.progress.app, App::None | App::Removed | App::InstallRetry);
-            if !fits || !licence_held(w, &device, &task.adam_id)? {
+            if !fits || !assignments::is_settled(w, &task.adam_id, &device.serial)? {
                 return Ok(false);
             }
             let Ok(adam_id) = task.adam_id.parse() else { return Ok(false) };
@@ -234,20 +234,6 @@ fn withdraw(w: &Write<'_>, mut pair: pairs::Pair, now: Timestamp) -> Result<(), 
         pairs::put(w, &pair, now)?;
     }
     Ok(())
-}
-
-/// The licence is assigned, and nothing is under way with it.
-fn licence_held(w: &Write<'_>, device: &devices::Device, adam_id: &str) -> Result<bool, OperationError> {
-    for location in crate::store::locations::all(w)? {
-        for asset in assets::of_location(w, location.id)?.iter().filter(|asset| asset.adam_id == adam_id) {
-            if assignments::holds(w, location.id, adam_id, &asset.pricing_param, &device.serial)?
-                && !events::is_reserved(w, location.id, adam_id, &asset.pricing_param, &device.serial)?
-            {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
 }
 
 fn is_mac(device: &devices::Device) -> bool {

@@ -27,7 +27,7 @@ pub async fn add(context: &Shared, request: TokenAddRequest, who: &str) -> Resul
         ));
     }
     let fingerprint = token.fingerprint().to_owned();
-    let contested = |known: &Location| known.owner.as_ref().is_some_and(|owner| owner.id != context.mdm_id);
+    let contested = |known: &Location| known.owner.as_ref().is_none_or(|owner| owner.id != context.mdm_id);
     if let Some(known) = context.store.read(move |c| locations::by_token(c, &fingerprint)).await?
         && !(request.take_over && contested(&known))
     {
@@ -157,7 +157,7 @@ async fn keep(
         token_fingerprint: token.fingerprint().to_owned(),
         expires_at: token.expires_at(),
         token_state: TokenState::Valid,
-        claim_wanted: true,
+        claim_wanted: owner.is_none_or(|owner| owner.id != context.mdm_id),
         owner: owner.map(|info| Owner { id: info.id.clone(), name: info.name.clone() }),
         added_at: now,
         generation: 0,
@@ -174,6 +174,7 @@ async fn keep(
                 Some(known) => {
                     let fingerprint = &location.token_fingerprint;
                     locations::replace_token(w, known.id, &location.sealed_token, fingerprint, location.expires_at)?;
+                    locations::set_claim_wanted(w, known.id, location.claim_wanted)?;
                     let (name, country) = (&location.location_name, &location.country);
                     locations::describe(w, known.id, name, country, &location.platform, &location.website)?;
                     known.id
@@ -188,7 +189,17 @@ async fn keep(
 
 async fn keep_owner(context: &Shared, id: LocationId, owner: Option<&MdmInfo>) -> Result<(), OperationError> {
     let owner = owner.map(|info| Owner { id: info.id.clone(), name: info.name.clone() });
-    Ok(context.store.write(move |w| locations::set_owner(w, id, owner.as_ref())).await?)
+    let ours = owner.as_ref().is_some_and(|owner| owner.id == context.mdm_id);
+    context
+        .store
+        .write(move |w| -> Result<(), OperationError> {
+            locations::set_owner(w, id, owner.as_ref())?;
+            if ours {
+                locations::set_claim_wanted(w, id, false)?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 async fn first_sync(context: &Shared, location: &Location) -> Result<TaskView, OperationError> {

@@ -13,7 +13,7 @@ use crate::clock::after;
 use crate::mdm::push::schedule::PushHistory;
 use crate::mdm::push::{PushAnswer, PushClient};
 use crate::store::appliance;
-use crate::store::devices::{self, Device};
+use crate::store::devices::{self, Device, Sleeper};
 
 /// How long APNs keeps a push for a device that is away: one that comes home after the weekend is woken at once.
 const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -34,10 +34,10 @@ pub async fn wake_due(context: &Shared) -> Result<Option<Timestamp>, OperationEr
     let now = context.clock.now();
     let mut next: Option<Timestamp> = None;
     let mut due = Vec::new();
-    for (device, since) in waiting {
-        let Some(history) = history(context, &device) else { continue };
-        match history.next_due(Some(since), &context.config.apns.repeat_after) {
-            Some(at) if at <= now => due.push((device, history)),
+    for sleeper in waiting {
+        let Some(history) = history(context, &sleeper) else { continue };
+        match history.next_due(Some(sleeper.since), &context.config.apns.repeat_after) {
+            Some(at) if at <= now => due.push((sleeper.device, history)),
             Some(at) => next = Some(next.map_or(at, |known| known.min(at))),
             None => {}
         }
@@ -109,7 +109,8 @@ async fn keep(context: &Shared, device: &Device, history: &PushHistory, problem:
 }
 
 /// What happened to the pushes of a device so far, contact since then included. `None` when it cannot be woken at all.
-fn history(context: &Shared, device: &Device) -> Option<PushHistory> {
+fn history(context: &Shared, sleeper: &Sleeper) -> Option<PushHistory> {
+    let device = &sleeper.device;
     let push = &device.push;
     let mut history = PushHistory {
         token_at: push.token_updated_at?,
@@ -123,6 +124,10 @@ fn history(context: &Shared, device: &Device) -> Option<PushHistory> {
     // Equal counts as contact: at worst one push more, where less would leave the device asleep.
     if seen >= history.last_push {
         history.on_contact();
+    }
+    // The device knows what waits: pushing at once would only make it say NotNow again.
+    if !sleeper.has_news && history.last_push.is_some() {
+        history.unanswered = history.unanswered.max(1);
     }
     Some(history)
 }

@@ -1,5 +1,7 @@
 //! Assets: what each location owns, by Apple's last count.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -30,11 +32,13 @@ pub fn replace(
     now: Timestamp,
 ) -> Result<Replaced, StoreError> {
     let known = of_location(connection, location)?;
+    let known: HashMap<(&str, &str), &Asset> =
+        known.iter().map(|asset| ((asset.adam_id.as_str(), asset.pricing_param.as_str()), asset)).collect();
     let mut replaced = Replaced::default();
     for asset in assets {
-        match known.iter().find(|k| (&k.adam_id, &k.pricing_param) == (&asset.adam_id, &asset.pricing_param)) {
+        match known.get(&(asset.adam_id.as_str(), asset.pricing_param.as_str())) {
             None => replaced.added += 1,
-            Some(known) if known != asset => replaced.changed += 1,
+            Some(known) if *known != asset => replaced.changed += 1,
             Some(_) => {}
         }
         put(connection, location, asset, now)?;

@@ -134,6 +134,22 @@ pub fn holds(
     Ok(found.is_some())
 }
 
+/// Whether the serial number holds the app in any location, and no request about it is under way there.
+pub fn is_settled(connection: &Connection, adam_id: &str, serial: &str) -> Result<bool, StoreError> {
+    let found = row(
+        connection,
+        "SELECT 1 FROM location l
+             JOIN asset s ON s.location_id = l.id AND s.adam_id = ?1
+             JOIN assignment a ON a.location_id = l.id AND a.generation = l.generation AND a.adam_id = s.adam_id
+                 AND a.pricing_param = s.pricing_param AND a.holder_kind = 'serial' AND a.holder = ?2
+             WHERE NOT EXISTS (SELECT 1 FROM reservation r WHERE r.location_id = l.id AND r.adam_id = s.adam_id
+                 AND r.pricing_param = s.pricing_param AND r.serial = ?2)",
+        [adam_id, serial],
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
+}
+
 /// Forgets up to `limit` rows of generations that no longer count; false when none are left.
 pub fn forget_old(connection: &Connection, location: LocationId, limit: u32) -> Result<bool, StoreError> {
     let removed = execute(

@@ -268,8 +268,10 @@ pub fn seen(connection: &Connection, devices: &[(DeviceId, Timestamp)]) -> Resul
     for (id, at) in devices {
         execute(
             connection,
-            "UPDATE device SET last_seen = max(coalesce(last_seen, 0), ?2), pushes = 0, push_dead_since = NULL,
-                 push_problem = '' WHERE id = ?1",
+            "UPDATE device SET last_seen = max(coalesce(last_seen, 0), ?2),
+                 pushes = CASE WHEN pushed_at > ?2 THEN pushes ELSE 0 END,
+                 push_problem = CASE WHEN pushed_at > ?2 THEN push_problem ELSE '' END,
+                 push_dead_since = CASE WHEN push_dead_since > ?2 THEN push_dead_since END WHERE id = ?1",
             params![id.0, micros(*at)],
         )?;
     }
@@ -296,17 +298,30 @@ pub fn pushed(connection: &Connection, id: DeviceId, push: &Push) -> Result<(), 
     Ok(())
 }
 
-/// Enrolled devices for which commands wait and that can be woken, with the time since when the oldest command waits.
-/// With `held_back` the commands of these types do not count.
-pub fn to_wake(connection: &Connection, held_back: &[&str]) -> Result<Vec<(Device, Timestamp)>, StoreError> {
+/// A device for which commands wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sleeper {
+    pub device: Device,
+    /// Since when the oldest command waits.
+    pub since: Timestamp,
+    /// A command waits that the device has never been offered. Without one, the device knows: it put the commands off, or
+    /// broke off in their midst, and comes back by itself or with a later push.
+    pub has_news: bool,
+}
+
+/// Enrolled devices for which commands wait and that can be woken. With `held_back` the commands of these types do not
+/// count.
+pub fn to_wake(connection: &Connection, held_back: &[&str]) -> Result<Vec<Sleeper>, StoreError> {
     let held = held_back.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(", ");
     let sql = format!(
-        "WITH waiting AS (SELECT device_id, min(queued_at) AS since FROM command
+        "WITH waiting AS (SELECT device_id, min(queued_at) AS since, max(state = 'queued') AS news FROM command
              WHERE state IN ('queued', 'sent', 'not-now') AND request_type NOT IN ({held}) GROUP BY device_id)
-         SELECT {COLUMNS}, since FROM device JOIN waiting ON waiting.device_id = device.id
-         WHERE state = 'enrolled' AND push_token IS NOT NULL AND push_dead_since IS NULL ORDER BY id"
+         SELECT {COLUMNS}, since, news FROM device JOIN waiting ON waiting.device_id = device.id
+         WHERE state = 'enrolled' AND push_token IS NOT NULL ORDER BY id"
     );
-    rows(connection, &sql, [], |row| Ok((read(row)?, time(row.get(26)?)?)))
+    rows(connection, &sql, [], |row| {
+        Ok(Sleeper { device: read(row)?, since: time(row.get(26)?)?, has_news: row.get(27)? })
+    })
 }
 
 /// What the device listener keeps in memory of a device.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{StoreError, assignments, devices, execute, json_list, list, maybe_time, micros, pairs, row, rows, time};
+use super::{
+    StoreError, assignments, devices, execute, json_list, list, locations, maybe_time, micros, pairs, row, rows, time,
+};
 use crate::clock::after;
 use crate::licensing::Verb;
 use crate::model::{App, EventRef, LocationId, Pricing};
@@ -136,19 +138,6 @@ pub fn intend(
         }
     }
     Ok(())
-}
-
-/// Whether the location knows no reserved pair of this kind; for checks before an intention.
-pub fn is_reserved(
-    connection: &Connection,
-    location: LocationId,
-    adam_id: &str,
-    pricing_param: &str,
-    serial: &str,
-) -> Result<bool, StoreError> {
-    let sql =
-        "SELECT 1 FROM reservation WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3 AND serial = ?4";
-    Ok(row(connection, sql, params![location.0, adam_id, pricing_param, serial], |_| Ok(()))?.is_some())
 }
 
 /// The pairs of an event.
@@ -289,6 +278,8 @@ fn went_through(
             }
         }
         Verb::Disassociate => {
+            // What Apple lists as changed may from now on include what was taken back: only a full listing can be trusted.
+            locations::forget_version(connection, location)?;
             assignments::remove_serial(connection, location, &pair.adam_id, &pair.pricing_param, &pair.serial)?;
             execute(
                 connection,

@@ -163,8 +163,8 @@ pub fn replace_token(
 ) -> Result<(), StoreError> {
     execute(
         connection,
-        "UPDATE location SET sealed_token = ?2, token_fingerprint = ?3, expires_at = ?4, token_state = 'valid',
-             claim_wanted = 1 WHERE id = ?1",
+        "UPDATE location SET sealed_token = ?2, token_fingerprint = ?3, expires_at = ?4, token_state = 'valid'
+             WHERE id = ?1",
         params![id.0, sealed, fingerprint, micros(expires_at)],
     )?;
     Ok(())
@@ -223,6 +223,12 @@ pub fn synced(
              last_full_sync = CASE WHEN ?4 THEN ?3 ELSE last_full_sync END WHERE id = ?1",
         params![id.0, version, micros(now), full],
     )?;
+    Ok(())
+}
+
+/// The next read of changes has to list everything.
+pub fn forget_version(connection: &Connection, id: LocationId) -> Result<(), StoreError> {
+    execute(connection, "UPDATE location SET assignments_version = NULL WHERE id = ?1", [id.0])?;
     Ok(())
 }
 

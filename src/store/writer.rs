@@ -116,7 +116,10 @@ impl Shared {
         loop {
             if !queue.urgent.is_empty() {
                 let count = queue.urgent.len().min(BATCH);
-                return Some(queue.urgent.drain(..count).collect());
+                let mut batch: Vec<Box<dyn Job>> = queue.urgent.drain(..count).collect();
+                // Last in the batch, so that bulk work goes on under constant load too.
+                batch.extend(queue.bulk.pop_front());
+                return Some(batch);
             }
             if let Some(job) = queue.bulk.pop_front() {
                 return Some(vec![job]);

@@ -159,6 +159,28 @@ fn not_now_and_lost_replies_lose_and_double_nothing() {
 }
 
 #[test]
+fn a_device_that_put_everything_off_is_not_pushed_all_night() {
+    story(|clock| async move {
+        let app = App::start(clock, &[(READER, 10)]).await;
+        app.add_token("Leeds", false).await.unwrap();
+        let mut specs = devices(0, 1);
+        // The first command that may be put off is an install; the device then never comes back by itself.
+        specs[0].behaviour.not_now_on = Some(3);
+        app.enrol(specs).await;
+        app.wait(minutes(5)).await;
+        let before = app.sandbox.apns.counters().pushes;
+        app.deploy(READER, "all-devices", PurposeView::Required).await;
+        app.wait(minutes(10)).await;
+        assert_eq!(app.stages(READER).await, counts([(Stage::InstallQueued, 1)]));
+        let pushes = app.sandbox.apns.counters().pushes - before;
+        assert!(pushes <= 2, "{pushes} pushes to a device that said NotNow");
+        app.wait(minutes(30)).await;
+        assert_eq!(app.stages(READER).await, counts([(Stage::Installed, 1)]), "the later push brings it");
+        app.assert_clean();
+    });
+}
+
+#[test]
 fn a_pause_stops_installs_and_a_resume_lets_them_go_on() {
     story(|clock| async move {
         let app = App::start(clock, &[(READER, 10)]).await;

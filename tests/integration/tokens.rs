@@ -81,6 +81,21 @@ fn when_another_mdm_takes_over_nothing_more_is_written_until_told() {
 }
 
 #[test]
+fn a_location_that_was_released_at_apple_is_not_taken_again_by_itself() {
+    story(|clock| async move {
+        let app = App::start(clock, &[("1600000011", 9)]).await;
+        app.add_token("Leeds", false).await.unwrap();
+        app.wait(minutes(5)).await;
+        app.sandbox.apple.release(&app.uid).unwrap();
+        app.wait(minutes(24 * 60)).await;
+        let token = tokens::show(&app.context, "Leeds".into()).await.unwrap();
+        assert_eq!((token.state, token.owner), (TokenState::Contested, OwnerView::Nobody));
+        let taken = app.add_token("Leeds", true).await.unwrap();
+        assert_eq!(taken.token.owner, OwnerView::Us);
+    });
+}
+
+#[test]
 fn an_expired_token_stops_everything_and_says_so() {
     story(|clock| async move {
         let app = App::start(clock, &[("1600000011", 9)]).await;

@@ -225,6 +225,12 @@ impl Apple {
         Ok(())
     }
 
+    /// Nobody claims the location any more.
+    pub fn release(&self, u_id: &str) -> Result<(), AdminError> {
+        self.lock().known_location(u_id)?.mdm_info = None;
+        Ok(())
+    }
+
     /// Registers a user, so that licences can be assigned to the clientUserId.
     pub fn add_user(&self, u_id: &str, client_user_id: &str) -> Result<(), AdminError> {
         self.lock().known_location(u_id)?.users.insert(client_user_id.to_owned());
