@@ -43,6 +43,9 @@ pub struct Seen {
 pub struct Assets {
     pub assets: BTreeMap<AssetRef, Asset>,
     pub version_id: String,
+    /// False when something changed during every attempt. Then an absent asset is not proven gone, and counts may be of
+    /// different moments.
+    pub stable: bool,
     pub seen: Seen,
 }
 
@@ -70,17 +73,17 @@ pub struct Delta {
     pub seen: Seen,
 }
 
-/// Reads all assets. Begins again when anything changes meanwhile, and ends with [`AppleError::Unstable`] when that
-/// happens every time.
+/// Reads all assets. Begins again when anything changes meanwhile; when that happens every time, the last attempt is given
+/// as it is (see [`Assets::stable`]), so that a location in constant change is not starved of its first listing.
 pub async fn assets(client: &AppleClient, location: &Location, progress: Progress<'_>) -> Result<Assets, AppleError> {
     for attempt in 0..ATTEMPTS {
         let mut walk = match pages(|index| client.assets_page(location, index), attempt, true, progress).await {
             Err(error) if error.number() == Some(NO_SUCH_PAGE) => continue,
             other => other?,
         };
-        if !walk.changed {
+        if !walk.changed || attempt + 1 == ATTEMPTS {
             let assets = walk.records().map(|asset| (asset.key(), asset)).collect();
-            return Ok(Assets { assets, version_id: walk.version_id, seen: walk.seen });
+            return Ok(Assets { assets, version_id: walk.version_id, stable: !walk.changed, seen: walk.seen });
         }
     }
     Err(AppleError::Unstable { attempts: ATTEMPTS })

@@ -140,7 +140,8 @@ async fn full_applied(
     see(context, round, &held.seen).await?;
     let rows: Vec<Assignment> = held.assignments.values().filter_map(assignment).collect();
     let generation = stage(context, round, rows, held.stable).await?;
-    let (id, now, stable, version) = (round.location.id, context.clock.now(), held.stable, held.version_id);
+    let (id, now, version) = (round.location.id, context.clock.now(), held.version_id);
+    let (whole, stable) = (listed.stable, held.stable);
     let kept: Vec<assets::Asset> = listed.assets.values().map(asset).collect();
     let count = kept.len();
     let (assets, assignments) = context
@@ -150,7 +151,7 @@ async fn full_applied(
                 Staged::Whole(generation) => assignments::show(w, id, generation)?,
                 Staged::Additions(added) => Changed { added, removed: 0 },
             };
-            let replaced = assets::replace(w, id, &kept, now)?;
+            let replaced = assets::replace(w, id, &kept, whole, now)?;
             assets::recount_elsewhere(w, id)?;
             locations::synced(w, id, Some(&version), true, now)?;
             Ok((replaced, assignments))
@@ -196,11 +197,11 @@ pub(super) async fn count_assets(context: &Shared, round: &mut Round) -> Result<
     let listed = ask(context, round, listed).await?;
     see(context, round, &listed.seen).await?;
     let kept: Vec<assets::Asset> = listed.assets.values().map(asset).collect();
-    let (id, now) = (round.location.id, context.clock.now());
+    let (id, now, whole) = (round.location.id, context.clock.now(), listed.stable);
     let replaced = context
         .store
         .write(move |w| -> Result<assets::Replaced, StoreError> {
-            let replaced = assets::replace(w, id, &kept, now)?;
+            let replaced = assets::replace(w, id, &kept, whole, now)?;
             assets::recount_elsewhere(w, id)?;
             Ok(replaced)
         })

@@ -24,11 +24,13 @@ pub struct Asset {
     pub retired: i64,
 }
 
-/// Replaces what is known of a location's assets by what Apple listed. Tells how many are new, changed and gone.
+/// Replaces what is known of a location's assets by what Apple listed. Tells how many are new, changed and gone. From a
+/// listing that is not `whole` nothing is concluded to be gone.
 pub fn replace(
     connection: &Connection,
     location: LocationId,
     assets: &[Asset],
+    whole: bool,
     now: Timestamp,
 ) -> Result<Replaced, StoreError> {
     let known = of_location(connection, location)?;
@@ -43,8 +45,10 @@ pub fn replace(
         }
         put(connection, location, asset, now)?;
     }
-    let gone = "DELETE FROM asset WHERE location_id = ?1 AND read_at < ?2";
-    replaced.gone = execute(connection, gone, params![location.0, micros(now)])? as u64;
+    if whole {
+        let gone = "DELETE FROM asset WHERE location_id = ?1 AND read_at < ?2";
+        replaced.gone = execute(connection, gone, params![location.0, micros(now)])? as u64;
+    }
     Ok(replaced)
 }
 

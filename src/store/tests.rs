@@ -141,7 +141,7 @@ async fn free_licences_are_what_nobody_holds_awaits_or_has_just_given_back() {
     let id = store
         .write(|w| -> Result<LocationId, StoreError> {
             let id = locations::add(w, &location("Leeds"))?;
-            assets::replace(w, id, &[asset("100", 10, 3)], now())?;
+            assets::replace(w, id, &[asset("100", 10, 3)], true, now())?;
             assignments::add(w, id, &[held("100", "A"), held("100", "B")])?;
             // Apple counts three, we know two: one is assigned elsewhere.
             assets::recount_elsewhere(w, id)?;
@@ -196,7 +196,7 @@ async fn a_full_listing_becomes_visible_as_a_whole() {
     let id = store
         .write(|w| -> Result<LocationId, StoreError> {
             let id = locations::add(w, &location("Leeds"))?;
-            assets::replace(w, id, &[asset("100", 10, 2)], now())?;
+            assets::replace(w, id, &[asset("100", 10, 2)], true, now())?;
             assignments::add(w, id, &[held("100", "A"), held("100", "B")])?;
             let generation = assignments::begin_generation(w, id)?;
             assignments::stage(w, id, generation, &[held("100", "B"), held("100", "C"), held("100", "D")])?;

@@ -7,4 +7,5 @@ mod apple_trouble;
 mod journey;
 mod layers;
 mod support;
+mod switches;
 mod tokens;
