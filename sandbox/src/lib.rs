@@ -4,12 +4,16 @@
 //! them, a misreading of Apple would agree with itself. Whatever it receives is read strictly: an unknown or ill-typed key
 //! is refused and counted.
 
+pub mod agreement;
 pub mod apns;
 pub mod apple;
+pub mod appliance;
 pub mod chance;
 pub mod clock;
 pub mod control;
+pub mod demo;
 pub mod device;
+mod interruption;
 mod listener;
 mod running;
 pub mod scenario;
@@ -19,4 +23,5 @@ pub mod supervisor;
 pub mod tls;
 pub mod world;
 
+pub use interruption::interrupted;
 pub use running::{Sandbox, SandboxError, SandboxOptions};

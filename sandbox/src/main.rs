@@ -9,10 +9,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use sandbox::clock::Clock;
+use sandbox::demo::{self, DemoOptions};
 use sandbox::scenario::{MadeLocation, Scenario};
 use sandbox::supervisor::Program;
 use sandbox::{Sandbox, SandboxOptions};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Plays Apple (Apps and Books, APNs) for trying out and testing vppd.
 #[derive(Debug, Parser)]
@@ -26,6 +26,8 @@ struct Cli {
 enum Command {
     /// Serve until interrupted.
     Run(RunOptions),
+    /// Bring a school of two hundred devices up with vppd, and compare what Apple, vppd and the devices know.
+    Demo(DemoOptions),
 }
 
 #[derive(Debug, Args)]
@@ -58,11 +60,9 @@ struct RunOptions {
 
 fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
-    let result = match command {
-        Command::Run(options) => run(options),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    match execute(command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("vppd-sandbox: {error:#}");
             ExitCode::FAILURE
@@ -70,9 +70,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: RunOptions) -> anyhow::Result<()> {
+/// False: it did what it was asked to do, and found something wrong, which it has told.
+fn execute(command: Command) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("could not start tokio")?;
-    runtime.block_on(serve(options))
+    runtime.block_on(async {
+        match command {
+            Command::Run(options) => serve(options).await.map(|()| true),
+            Command::Demo(options) => demo::run(&options, &Clock::real()).await,
+        }
+    })
 }
 
 async fn serve(options: RunOptions) -> anyhow::Result<()> {
@@ -105,21 +111,12 @@ async fn serve(options: RunOptions) -> anyhow::Result<()> {
     }
     let mut words = options.program.into_iter();
     if let Some(program) = words.next() {
-        let program = Program { program, args: words.collect(), env: HashMap::new() };
+        let program = Program { program, args: words.collect(), env: HashMap::new(), log: None };
         sandbox.supervisor.start(program).await?;
     }
-    interrupted().await?;
+    sandbox::interrupted().await.context("could not wait for Ctrl-C")?;
     sandbox.supervisor.kill().await?;
     Ok(())
-}
-
-/// Waits until somebody wants this program to end: Ctrl-C, or SIGTERM from a service manager or a script.
-async fn interrupted() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("could not wait for SIGTERM")?;
-    tokio::select! {
-        interrupt = tokio::signal::ctrl_c() => interrupt.context("could not wait for Ctrl-C"),
-        _ = terminate.recv() => Ok(()),
-    }
 }
 
 fn write_token(directory: &std::path::Path, location: &MadeLocation) -> anyhow::Result<PathBuf> {

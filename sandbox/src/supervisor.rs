@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -49,6 +51,8 @@ pub struct Program {
     pub args: Vec<OsString>,
     /// Added to the environment of this process.
     pub env: HashMap<OsString, OsString>,
+    /// The file to which its output is added; `None`: where the output of this process goes.
+    pub log: Option<PathBuf>,
 }
 
 /// Why the program could not be started or stopped.
@@ -225,7 +229,12 @@ impl Supervisor {
         }
         let mut command = Command::new(&program.program);
         command.args(&program.args).envs(&program.env).kill_on_drop(true);
-        command.spawn().map_err(|source| SupervisorError::Start { program: self.program_name(), source })
+        let failed = |source| SupervisorError::Start { program: self.program_name(), source };
+        if let Some(log) = &program.log {
+            let log = OpenOptions::new().create(true).append(true).open(log).map_err(failed)?;
+            command.stdout(log.try_clone().map_err(failed)?).stderr(log);
+        }
+        command.spawn().map_err(failed)
     }
 
     fn program_name(&self) -> String {
@@ -253,7 +262,12 @@ mod tests {
     use super::*;
 
     fn sleeper() -> Program {
-        Program { program: "sh".into(), args: vec!["-c".into(), "exec sleep 600".into()], env: HashMap::new() }
+        Program {
+            program: "sh".into(),
+            args: vec!["-c".into(), "exec sleep 600".into()],
+            env: HashMap::new(),
+            log: None,
+        }
     }
 
     #[tokio::test]

@@ -128,6 +128,17 @@ pub(super) struct Event {
     pub failures: BTreeMap<(super::errors::AppleError, AssetKey), Vec<Holder>>,
 }
 
+impl Event {
+    /// How many tasks failed, by errorNumber.
+    pub(super) fn failed(&self) -> BTreeMap<u16, usize> {
+        let mut failed = BTreeMap::new();
+        for ((error, _), holders) in &self.failures {
+            *failed.entry(error.number()).or_default() += holders.len();
+        }
+        failed
+    }
+}
+
 /// What was counted since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,5 +1,7 @@
 //! The state, as the control side and tests see it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use jiff::Timestamp;
@@ -83,6 +85,8 @@ pub struct EventView {
     pub accepted: Timestamp,
     pub requested: usize,
     pub completed: usize,
+    /// Tasks that failed, by errorNumber.
+    pub failed: BTreeMap<u16, usize>,
 }
 
 impl Apple {
@@ -124,6 +128,7 @@ impl State {
                 accepted: event.accepted,
                 requested: event.requested,
                 completed: event.completed,
+                failed: event.failed(),
             })
             .collect();
         events.sort_by(|a, b| (a.accepted, &a.event_id).cmp(&(b.accepted, &b.event_id)));
