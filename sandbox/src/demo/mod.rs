@@ -61,8 +61,6 @@ const LOOK: Duration = Duration::from_millis(400);
 const QUIET: Duration = Duration::from_secs(2);
 /// Devices that enrol at the same time.
 const CONCURRENCY: usize = 16;
-/// Different keys; devices share them, as making one takes long.
-const KEYS: usize = 32;
 
 /// Everything of one demo.
 struct Demo {
@@ -101,7 +99,7 @@ pub async fn run(options: &DemoOptions, clock: &Clock) -> anyhow::Result<bool> {
 }
 
 async fn play(options: &DemoOptions, clock: &Clock, folder: &TempDir, screen: &mut Screen) -> anyhow::Result<bool> {
-    let demo = Demo::prepare(options, clock, folder).await?;
+    let demo = Demo::prepare(options, clock, folder, screen).await?;
     let mut vppd = demo.appliance.start(&demo.notices)?;
     let (summary, fleet) = tokio::select! {
         done = demo.roll_out(options, screen) => done?,
@@ -133,7 +131,7 @@ async fn play(options: &DemoOptions, clock: &Clock, folder: &TempDir, screen: &m
 }
 
 impl Demo {
-    async fn prepare(options: &DemoOptions, clock: &Clock, folder: &TempDir) -> anyhow::Result<Demo> {
+    async fn prepare(options: &DemoOptions, clock: &Clock, folder: &TempDir, screen: &Screen) -> anyhow::Result<Demo> {
         let directory = folder.path().to_owned();
         let mut sandbox_options = SandboxOptions::local(clock.clone(), &directory);
         sandbox_options.seed = options.seed;
@@ -145,7 +143,8 @@ impl Demo {
         std::fs::write(&token_file, &location.token).context("could not write the content token")?;
         let appliance = Appliance::prepare(&options.vppd, &directory, &sandbox, &Pace::DEMO).await?;
         let notices = Notices::listen(&directory.join("notify.sock")).context("could not listen for READY")?;
-        let keys = Arc::new(make_keys(clock, KEYS, None).await?);
+        screen.say(&format!("making {} keys for the devices", options.devices));
+        let keys = Arc::new(make_keys(clock, scene.specs.len(), None).await?);
         let (cli, clock) = (appliance.cli(), clock.clone());
         Ok(Demo { clock, sandbox, appliance, cli, notices, scene, keys, token_file, directory })
     }

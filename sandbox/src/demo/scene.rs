@@ -40,6 +40,7 @@ impl Scene {
                 required.push(Required { adam_id: asset.adam_id.clone(), name });
             }
         }
+        required.sort_by_key(|app: &Required| REQUIRED.iter().position(|adam_id| *adam_id == app.adam_id));
         let specs = fleet::specs(seed, devices, cast);
         let serials = |is: fn(&DeviceSpec) -> bool| {
             specs.iter().filter(|spec| is(spec)).map(|spec| spec.serial.clone()).collect()
