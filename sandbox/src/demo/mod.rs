@@ -87,10 +87,7 @@ struct Times {
 pub async fn run(options: &DemoOptions, clock: &Clock) -> anyhow::Result<bool> {
     let mut screen = Screen::new();
     let folder = tempfile::Builder::new().prefix("vppd-demo-").tempdir().context("could not make a folder")?;
-    let result = tokio::select! {
-        result = play(options, clock, &folder, &mut screen) => result,
-        ended = interrupted() => ended.context("could not wait for Ctrl-C").and_then(|()| bail!("interrupted")),
-    };
+    let result = play(options, clock, &folder, &mut screen).await;
     screen.clear();
     if !matches!(result, Ok(true)) {
         println!("The files of this run stay in {}", folder.keep().display());
@@ -104,6 +101,10 @@ async fn play(options: &DemoOptions, clock: &Clock, folder: &TempDir, screen: &m
     let (summary, fleet) = tokio::select! {
         done = demo.roll_out(options, screen) => done?,
         ended = vppd.ended() => bail!("vppd has ended by itself ({}):\n{}", ended?, demo.appliance.last_words(20)),
+        interrupt = interrupted() => {
+            interrupt.context("could not wait for Ctrl-C")?;
+            bail!("interrupted")
+        }
     };
     screen.clear();
     println!("\n{}\n", summary.render(screen.paint()));
