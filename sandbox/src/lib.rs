@@ -21,6 +21,7 @@ pub mod scenario;
 mod stepped;
 pub mod supervisor;
 pub mod tls;
+pub mod torture;
 pub mod world;
 
 pub use interruption::interrupted;

@@ -12,6 +12,7 @@ use sandbox::clock::Clock;
 use sandbox::demo::{self, DemoOptions};
 use sandbox::scenario::{MadeLocation, Scenario};
 use sandbox::supervisor::Program;
+use sandbox::torture::{self, TortureOptions};
 use sandbox::{Sandbox, SandboxOptions};
 
 /// Plays Apple (Apps and Books, APNs) for trying out and testing vppd.
@@ -28,6 +29,8 @@ enum Command {
     Run(RunOptions),
     /// Bring a school of two hundred devices up with vppd, and compare what Apple, vppd and the devices know.
     Demo(DemoOptions),
+    /// Kill vppd again and again, and look whether anything is lost.
+    Torture(TortureOptions),
 }
 
 #[derive(Debug, Args)]
@@ -77,6 +80,7 @@ fn execute(command: Command) -> anyhow::Result<bool> {
         match command {
             Command::Run(options) => serve(options).await.map(|()| true),
             Command::Demo(options) => demo::run(&options, &Clock::real()).await,
+            Command::Torture(options) => torture::run(&options, &Clock::real()).await,
         }
     })
 }

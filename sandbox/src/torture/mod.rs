@@ -1,0 +1,221 @@
+//! The crash test: vppd is killed again and again, at requests and between commits, and in the end everything has to be as
+//! in a run without kills: the same licence and the same app on every device, nothing lost, nothing twice.
+//!
+//! Runs are independent; each takes several kills one after another. With the same seed the same points are tried, though
+//! not to the microsecond: the clock is the machine's.
+
+mod points;
+mod trial;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+
+use self::points::{Armed, Hit, Totals, schedule};
+use self::trial::{Outcome, Setup, play};
+use crate::appliance::{Licence, PairKey, Stage};
+use crate::chance::Chance;
+use crate::clock::Clock;
+use crate::device::make_keys;
+use crate::interrupted;
+
+/// Kills vppd again and again, and looks whether anything is lost.
+#[derive(Debug, Clone, Args)]
+pub struct TortureOptions {
+    /// The vppd to kill, built with its fault points (cargo build --features fault-points).
+    #[arg(long, value_name = "PROGRAM")]
+    pub vppd: PathBuf,
+    /// At how many points it is killed.
+    #[arg(long, default_value_t = 50)]
+    pub points: u64,
+    /// For the points, the serial numbers and the delays.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// At how many points it is killed in one run.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub kills_per_run: u64,
+}
+
+/// Far more keys than one run needs, so that no two devices of a run have the same.
+const KEYS: usize = 64;
+
+/// What the runs have in common, and what they found.
+struct Torture {
+    setup: Setup,
+    chance: Chance,
+    kills_per_run: u64,
+    reference: BTreeMap<PairKey, (Stage, Licence)>,
+    totals: Totals,
+    hits: u64,
+    violations: u64,
+    too_many_requests: u64,
+    not_enough_licences: u64,
+}
+
+/// Runs the crash test; true when nothing was violated. What was has been printed.
+pub async fn run(options: &TortureOptions, clock: &Clock) -> anyhow::Result<bool> {
+    tokio::select! {
+        result = torture(options, clock) => result,
+        ended = interrupted() => ended.context("could not wait for Ctrl-C").and_then(|()| bail!("interrupted")),
+    }
+}
+
+async fn torture(options: &TortureOptions, clock: &Clock) -> anyhow::Result<bool> {
+    let start = clock.now();
+    let mut torture = Torture::prepare(options, clock).await?;
+    let mut run = 0;
+    // Not every point is reached, as runs differ a little; but most are.
+    while torture.hits < options.points && run < 10 + 2 * options.points {
+        run += 1;
+        torture.run(run, options.points).await?;
+    }
+    let Torture { hits, violations, too_many_requests, not_enough_licences, .. } = torture;
+    let seconds = clock.now().duration_since(start).as_secs();
+    println!("\n{hits} kills in {run} runs, {violations} violations, {seconds} s");
+    println!(
+        "answers 9646 (too many requests): {too_many_requests}, 9709 (not enough licences): {not_enough_licences}"
+    );
+    ensure!(hits >= options.points, "only {hits} of {} points were reached", options.points);
+    Ok(violations == 0)
+}
+
+impl Torture {
+    /// The run without kills, which is the measure for all others.
+    async fn prepare(options: &TortureOptions, clock: &Clock) -> anyhow::Result<Torture> {
+        let keys = Arc::new(make_keys(clock, KEYS, None).await?);
+        let setup = Setup { vppd: options.vppd.clone(), seed: options.seed, clock: clock.clone(), keys };
+        let folder = folder()?;
+        let result = play(&setup, folder.path(), &Armed::default(), true).await;
+        let (outcome, problems) = match result {
+            Ok(outcome) => {
+                let problems = outcome.problems.clone();
+                (Some(outcome), problems)
+            }
+            Err(error) => (None, vec![format!("{error:#}")]),
+        };
+        let Some(outcome) = outcome.filter(|_| problems.is_empty()) else {
+            let (problems, folder) = (problems.join("\n  "), folder.keep());
+            bail!("already without a kill something is wrong:\n  {problems}\n  its files stay in {}", folder.display());
+        };
+        let Totals { requests, faults } = outcome.totals;
+        ensure!(faults > 0, "this vppd has no fault points: build it with --features fault-points");
+        let reference = outcome.look.verdicts();
+        println!("without kills: {requests} requests, {faults} fault points; {}", in_words(&reference));
+        Ok(Torture {
+            setup,
+            chance: Chance::seeded(options.seed),
+            kills_per_run: options.kills_per_run,
+            reference,
+            totals: outcome.totals,
+            hits: 0,
+            violations: 0,
+            too_many_requests: 0,
+            not_enough_licences: 0,
+        })
+    }
+
+    /// One run with several kills.
+    async fn run(&mut self, number: u64, wanted: u64) -> anyhow::Result<()> {
+        let kills = self.kills_per_run.min(wanted - self.hits);
+        let armed = Armed::with(schedule(&mut self.chance, kills, self.totals));
+        let folder = folder()?;
+        let problems = match play(&self.setup, folder.path(), &armed, false).await {
+            Ok(outcome) => self.judge(outcome),
+            Err(error) => vec![format!("{error:#}")],
+        };
+        let verdict = if problems.is_empty() { "ok" } else { "VIOLATED" };
+        for Hit { what } in armed.hits() {
+            self.hits += 1;
+            println!("point {:4}  run {number:3}  {what:52}  {verdict}", self.hits);
+        }
+        self.violations += problems.len() as u64;
+        for problem in &problems {
+            println!("    {problem}");
+        }
+        if !problems.is_empty() {
+            println!("    the files of this run stay in {}", folder.keep().display());
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, outcome: Outcome) -> Vec<String> {
+        self.too_many_requests += outcome.too_many_requests;
+        self.not_enough_licences += outcome.not_enough_licences;
+        let mut problems = differences(&self.reference, &outcome.look.verdicts());
+        problems.extend(outcome.problems);
+        problems
+    }
+}
+
+fn folder() -> anyhow::Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix("vppd-torture-").tempdir().context("could not make a folder")
+}
+
+type Verdicts = BTreeMap<PairKey, (Stage, Licence)>;
+
+/// Where the pairs stand other than in the run without kills.
+fn differences(reference: &Verdicts, found: &Verdicts) -> Vec<String> {
+    let keys: std::collections::BTreeSet<_> = reference.keys().chain(found.keys()).collect();
+    let mut differences = Vec::new();
+    for key in keys {
+        let (expected, got) = (reference.get(key), found.get(key));
+        if expected != got {
+            let words = |verdict: Option<&(Stage, Licence)>| match verdict {
+                Some((stage, licence)) => format!("{stage:?} with licence {licence:?}"),
+                None => "nothing".to_owned(),
+            };
+            let (serial, adam_id) = key;
+            differences.push(format!("{adam_id} on {serial}: {} instead of {}", words(got), words(expected)));
+        }
+    }
+    differences
+}
+
+fn in_words(verdicts: &Verdicts) -> String {
+    let mut stages: BTreeMap<Stage, u64> = BTreeMap::new();
+    for (stage, _) in verdicts.values() {
+        *stages.entry(*stage).or_default() += 1;
+    }
+    let parts = stages.iter().map(|(stage, count)| format!("{count} {stage:?}"));
+    format!("{} pairs: {}", verdicts.len(), parts.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdicts(of: &[(&str, Stage, Licence)]) -> Verdicts {
+        of.iter().map(|(serial, stage, licence)| (((*serial).to_owned(), "1".to_owned()), (*stage, *licence))).collect()
+    }
+
+    #[test]
+    fn a_licence_that_went_to_another_device_is_two_differences() {
+        let reference = verdicts(&[
+            ("A", Stage::Installed, Licence::Assigned),
+            ("B", Stage::WaitingForLicence, Licence::None),
+            ("C", Stage::Installed, Licence::Assigned),
+        ]);
+        let found = verdicts(&[
+            ("A", Stage::WaitingForLicence, Licence::None),
+            ("B", Stage::Installed, Licence::Assigned),
+            ("C", Stage::Installed, Licence::Assigned),
+        ]);
+        let expected = [
+            "1 on A: WaitingForLicence with licence None instead of Installed with licence Assigned",
+            "1 on B: Installed with licence Assigned instead of WaitingForLicence with licence None",
+        ];
+        assert_eq!(differences(&reference, &found), expected);
+        assert!(differences(&reference, &reference).is_empty());
+    }
+
+    #[test]
+    fn a_pair_that_vppd_has_forgotten_is_a_difference() {
+        let reference = verdicts(&[("A", Stage::Installed, Licence::Assigned)]);
+        let expected = ["1 on A: nothing instead of Installed with licence Assigned"];
+        assert_eq!(differences(&reference, &Verdicts::new()), expected);
+        assert_eq!(in_words(&reference), "1 pairs: 1 Installed");
+    }
+}
