@@ -16,7 +16,7 @@ setup: ## Install what building and testing need (Debian packages), if it is mis
 	@./tests/setup
 
 demo: setup ## Watch vppd do its main job against a sandbox that plays Apple and 200 devices
-	@$(CARGO) build --quiet --locked --bin vppd --bin vppd-sandbox --workspace
+	@$(CARGO) build --quiet --locked --workspace --bins
 	@target/debug/vppd-sandbox demo --vppd target/debug/vppd
 
 test: setup ## Run every test: units, stories on simulated time, tools that are not ours, crash points
