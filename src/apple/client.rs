@@ -23,7 +23,8 @@ use super::limits::{Endpoint, HARD_AGE, SOFT_AGE, ServiceConfig};
 use super::transport::{Failure, Incoming, Outgoing, Transport};
 use super::wire::{
     Asset, AssetRef, AssetsLists, Assignment, AssignmentsList, ClientConfig, ClientConfigRequest, Envelope,
-    EventResponse, EventStatus, ManageAssetsRequest, MdmInfo, Paging, ServiceConfigReply, parse_date,
+    EventResponse, EventStatus, ManageAssetsRequest, MdmInfo, Paging, RevokeAssetsRequest, ServiceConfigReply,
+    parse_date,
 };
 use crate::clock::{Clock, after};
 use crate::entropy::Entropy;
@@ -267,6 +268,18 @@ impl AppleClient {
         serials: &[String],
     ) -> Result<EventAccepted, AppleError> {
         self.manage(location, Endpoint::Disassociate, assets, serials).await
+    }
+
+    /// Asks to take back everything that can be taken back from these holders (Apple: Revoke Assets). Books stay.
+    pub async fn revoke(
+        &self,
+        location: &Location,
+        serials: &[String],
+        users: &[String],
+    ) -> Result<EventAccepted, AppleError> {
+        let request = RevokeAssetsRequest { serial_numbers: serials, client_user_ids: users };
+        let reply: Reply<EventResponse> = self.change(location, Endpoint::Revoke, &request).await?;
+        Ok(EventAccepted { event_id: reply.body.event_id, mdm_info: reply.mdm_info, uid: reply.uid })
     }
 
     /// How far an event is (Apple: Event Status). [`AppleError::Resync`] when Apple does not know the event any more.

@@ -15,6 +15,8 @@ pub enum TokenProblemKind {
     Revoked,
     /// Not accepted, for a reason Apple does not tell.
     Rejected,
+    /// Made by a facilitator's account, or of the older kind that is bound to a person.
+    WrongKind,
 }
 
 /// Why trying again later makes sense.
@@ -130,7 +132,7 @@ pub(super) fn classify(answer: Answer) -> AppleError {
         9621 => AppleError::TokenProblem { kind: TokenProblemKind::Expired, number: Some(number) },
         9625 => AppleError::TokenProblem { kind: TokenProblemKind::Revoked, number: Some(number) },
         9601 | 9622 | 9722 => AppleError::TokenProblem { kind: TokenProblemKind::Rejected, number: Some(number) },
-        9637 | 9647 => AppleError::Forbidden { number: Some(number) },
+        9637 | 9647 => AppleError::TokenProblem { kind: TokenProblemKind::WrongKind, number: Some(number) },
         9603 => failed_inside(&answer),
         9644 => later(RetryCause::Maintenance),
         9646 => later(RetryCause::Throttled),
@@ -216,6 +218,10 @@ fn token_problem(kind: TokenProblemKind, number: Option<i64>) -> String {
             ("has been revoked", "This also happens when the password of the account that made it changes.")
         }
         TokenProblemKind::Rejected => ("is not accepted by Apple", "It may have been replaced or withdrawn."),
+        TokenProblemKind::WrongKind => (
+            "is of a kind that Apple refuses",
+            "It was made by a facilitator's account, or is of the older kind that is bound to a person.",
+        ),
     };
     let number = number.map(|number| format!(" (Apple's error {number})")).unwrap_or_default();
     format!(

@@ -23,17 +23,19 @@ pub enum Endpoint {
     Assignments,
     Associate,
     Disassociate,
+    Revoke,
     Status,
 }
 
 impl Endpoint {
-    pub const ALL: [Endpoint; 7] = [
+    pub const ALL: [Endpoint; 8] = [
         Endpoint::ServiceConfig,
         Endpoint::ClientConfig,
         Endpoint::Assets,
         Endpoint::Assignments,
         Endpoint::Associate,
         Endpoint::Disassociate,
+        Endpoint::Revoke,
         Endpoint::Status,
     ];
 
@@ -46,6 +48,7 @@ impl Endpoint {
             Endpoint::Assignments => "assignments",
             Endpoint::Associate => "assets/associate",
             Endpoint::Disassociate => "assets/disassociate",
+            Endpoint::Revoke => "assets/revoke",
             Endpoint::Status => "status",
         }
     }
@@ -59,6 +62,7 @@ impl Endpoint {
             Endpoint::Assignments => Some("getAssignments"),
             Endpoint::Associate => Some("associateAssets"),
             Endpoint::Disassociate => Some("disassociateAssets"),
+            Endpoint::Revoke => Some("revokeAssets"),
             Endpoint::Status => Some("eventStatus"),
         }
     }

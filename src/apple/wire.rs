@@ -224,6 +224,16 @@ pub struct ManageAssetsRequest<'a> {
     pub serial_numbers: &'a [String],
 }
 
+/// Body of POST `assets/revoke`: everything that can be taken back from these holders. An empty list is left out.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevokeAssetsRequest<'a> {
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub serial_numbers: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub client_user_ids: &'a [String],
+}
+
 /// Reply to every asynchronous call.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]

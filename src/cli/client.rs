@@ -93,6 +93,11 @@ impl Client {
         self.call(Method::POST, path, body.into()).await
     }
 
+    pub async fn delete_with(&self, path: &str, body: &impl Serialize) -> Result<Answer, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::NotUnderstood(error.to_string()))?;
+        self.call(Method::DELETE, path, body.into()).await
+    }
+
     pub async fn delete(&self, path: &str) -> Result<Answer, ClientError> {
         self.call(Method::DELETE, path, Bytes::new()).await
     }

@@ -3,6 +3,7 @@
 //!
 //! Knows the settings and the views, nothing of how the daemon does its work. One file per subcommand.
 
+mod alert;
 mod app;
 mod check;
 mod client;
@@ -66,6 +67,9 @@ pub enum Command {
     Token(token::Command),
     /// Read Apple's records of one location, or of all, anew
     Sync(sync::Arguments),
+    /// What an administrator should know
+    #[command(subcommand)]
+    Alert(alert::Command),
     /// What vppd has been asked to do, and how far it is
     #[command(subcommand)]
     Task(task::Command),
@@ -140,6 +144,7 @@ async fn ask(command: Command, session: &Session) -> anyhow::Result<()> {
         Command::Status => service::status(session).await,
         Command::Token(command) => token::run(command, session).await,
         Command::Sync(arguments) => sync::run(arguments, session).await,
+        Command::Alert(command) => alert::run(command, session).await,
         Command::Task(command) => task::run(command, session).await,
         Command::App(command) => app::run(command, session).await,
         Command::Device(command) => device::run(command, session).await,

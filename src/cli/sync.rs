@@ -33,7 +33,16 @@ pub(super) async fn run(arguments: Arguments, session: &Session) -> anyhow::Resu
             if lines.is_empty() { NOTHING.to_owned() } else { lines.join("\n") }
         });
     }
-    let mut followed = Followed::new(&answer, !session.out.json)?;
+    watch(answer.view()?, answer.view()?, session).await
+}
+
+/// Follows one task to its end.
+pub(super) async fn follow(answer: &Answer, session: &Session) -> anyhow::Result<()> {
+    watch(vec![answer.view()?], vec![answer.json()?], session).await
+}
+
+async fn watch(tasks: Vec<TaskView>, values: Vec<Value>, session: &Session) -> anyhow::Result<()> {
+    let mut followed = Followed::new(tasks, values, !session.out.json);
     while !followed.finished() {
         session.clock.sleep(LOOK).await;
         followed.look(session).await?;
@@ -46,7 +55,7 @@ pub(super) async fn run(arguments: Arguments, session: &Session) -> anyhow::Resu
     } else {
         session.out.text(&tasks.iter().map(outcome).collect::<Vec<_>>().join("\n"))?;
     }
-    match tasks.iter().filter(|task| task.state == TaskState::Failed).count() {
+    match tasks.iter().filter(|task| task.state != TaskState::Done).count() {
         0 => Ok(()),
         failed => anyhow::bail!("{failed} of {} tasks have failed", tasks.len()),
     }
@@ -70,6 +79,7 @@ fn outcome(task: &TaskView) -> String {
         Some(error) => {
             format!("{}: failed: {}\n  {}", clean(&task.subject), clean(&error.message), clean(&error.advice))
         }
+        None if task.state == TaskState::Cancelled => format!("{}: cancelled", clean(&task.subject)),
         None => format!("{}: {}", clean(&task.subject), clean(&task.detail)),
     }
 }
@@ -84,15 +94,13 @@ struct Followed {
 
 impl Followed {
     /// `visible`: with bars, if standard error is a terminal.
-    fn new(answer: &Answer, visible: bool) -> Result<Followed, ClientError> {
-        let tasks: Vec<TaskView> = answer.view()?;
-        let values: Vec<Value> = answer.view()?;
+    fn new(tasks: Vec<TaskView>, values: Vec<Value>, visible: bool) -> Followed {
         let screen = MultiProgress::new();
         let mut bars = HashMap::new();
         if visible {
             bars.extend(tasks.iter().map(|task| (task.id, screen.add(bar(task)))));
         }
-        Ok(Followed { tasks, values, bars, screen })
+        Followed { tasks, values, bars, screen }
     }
 
     fn finished(&self) -> bool {
@@ -123,7 +131,7 @@ impl Followed {
 }
 
 fn finished(task: &TaskView) -> bool {
-    matches!(task.state, TaskState::Done | TaskState::Failed)
+    !matches!(task.state, TaskState::Waiting | TaskState::Running)
 }
 
 fn bar(task: &TaskView) -> ProgressBar {

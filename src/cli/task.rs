@@ -2,9 +2,9 @@
 
 use clap::Subcommand;
 
-use super::Session;
 use super::output::Page;
 use super::table::{Grid, facts, word};
+use super::{Session, sync};
 use crate::operations::view::TaskView;
 
 #[derive(Debug, Subcommand)]
@@ -13,12 +13,18 @@ pub enum Command {
     List,
     /// Show one task
     Show { id: i64 },
+    /// Watch a task until it has ended
+    Watch { id: i64 },
+    /// Call a task off
+    Cancel { id: i64 },
 }
 
 pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<()> {
     match command {
         Command::List => session.out.show_list(&session.client.get("/v1/tasks").await?, list),
         Command::Show { id } => session.out.show(&session.client.get(&path(id)).await?, show),
+        Command::Watch { id } => sync::follow(&session.client.get(&path(id)).await?, session).await,
+        Command::Cancel { id } => session.out.show(&session.client.delete(&path(id)).await?, show),
     }
 }
 

@@ -4,13 +4,16 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::client::segment;
 use super::output::Page;
-use super::table::{Grid, dash, facts, word};
+use super::table::{Grid, clean, dash, facts, word};
 use super::{Session, sync};
-use crate::operations::view::{OwnerView, TokenAddRequest, TokenAddedView, TokenView};
+use crate::operations::view::{
+    OwnerView, TokenAddRequest, TokenAddedView, TokenEditRequest, TokenOrderRequest, TokenRemovalView,
+    TokenRemoveRequest, TokenRenewRequest, TokenView,
+};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -25,13 +28,79 @@ pub enum Command {
         #[arg(long)]
         take_over: bool,
     },
-    /// List the content tokens
-    List,
+    /// List the content tokens, in the order in which their licences are used
+    List(Filter),
     /// Show one content token
     Show {
         /// Your name for the location, or its uId
         location: String,
     },
+    /// Put a newer content token of the same location in place of the old one; everything else stays
+    Renew {
+        /// Your name for the location, or its uId
+        location: String,
+        /// The new .vpptoken file; - reads standard input
+        file: PathBuf,
+    },
+    /// Change the name and the notes of a location
+    Edit(Edit),
+    /// Set whose licences are used first: the locations named come first, in this order
+    Order {
+        #[arg(required = true)]
+        locations: Vec<String>,
+    },
+    /// Take a location over from another MDM server, or take it again after it was released
+    TakeOver {
+        /// Your name for the location, or its uId
+        location: String,
+    },
+    /// Remove a content token and all that is known of its location
+    Remove(Remove),
+}
+
+#[derive(Debug, Args)]
+pub struct Filter {
+    /// Only tokens with this text in their name, location, organisation, notes, categories or contacts
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    /// Only tokens of this category
+    #[arg(long)]
+    category: Option<String>,
+    /// Only tokens in this state, for example expired
+    #[arg(long)]
+    state: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Edit {
+    /// Your name for the location, or its uId
+    location: String,
+    /// What you call the location from now on
+    #[arg(long)]
+    name: Option<String>,
+    #[arg(long)]
+    description: Option<String>,
+    /// The e-mail address of the account that made the token
+    #[arg(long, value_name = "ADDRESS")]
+    account_email: Option<String>,
+    /// A word to search and filter by; repeat for several, give an empty one for none
+    #[arg(long)]
+    category: Option<Vec<String>>,
+    /// Who knows the account; repeat for several, give an empty one for none
+    #[arg(long)]
+    contact: Option<Vec<String>>,
+}
+
+#[derive(Debug, Args)]
+pub struct Remove {
+    /// Your name for the location, or its uId
+    location: String,
+    /// Take all licences back at Apple before: without the token nobody can
+    #[arg(long)]
+    revoke_first: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
 }
 
 /// A content token has a few kilobytes; anything larger is another file.
@@ -44,12 +113,123 @@ pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<(
             let answer = session.client.post("/v1/tokens", &request).await?;
             session.out.show(&answer, added)
         }
-        Command::List => session.out.show_list(&session.client.get("/v1/tokens").await?, list),
-        Command::Show { location } => {
-            let answer = session.client.get(&format!("/v1/tokens/{}", segment(&location))).await?;
+        Command::List(filter) => list_some(&filter, session).await,
+        Command::Renew { location, file } => {
+            let request = TokenRenewRequest { content: read(&file)? };
+            let answer = session.client.post(&format!("{}/renew", path(&location)), &request).await?;
+            session.out.show(&answer, |added: &TokenAddedView, page| {
+                format!("Renewed.\n\n{}\n\n{}", show(&added.token, page), sync::started(&added.task))
+            })
+        }
+        Command::Edit(edit) => {
+            let location = path(&edit.location);
+            session.out.show(&session.client.post(&location, &edit.request()).await?, show)
+        }
+        Command::Order { locations } => {
+            let answer = session.client.post("/v1/token-order", &TokenOrderRequest { order: locations }).await?;
+            session.out.show_list(&answer, list)
+        }
+        Command::TakeOver { location } => {
+            let answer = session.client.post(&format!("{}/take-over", path(&location)), &serde_json::json!({})).await?;
             session.out.show(&answer, show)
         }
+        Command::Remove(arguments) => remove(arguments, session).await,
+        Command::Show { location } => session.out.show(&session.client.get(&path(&location)).await?, show),
     }
+}
+
+fn path(location: &str) -> String {
+    format!("/v1/tokens/{}", segment(location))
+}
+
+impl Edit {
+    fn request(self) -> TokenEditRequest {
+        let words = |list: Vec<String>| list.into_iter().filter(|word| !word.trim().is_empty()).collect();
+        TokenEditRequest {
+            name: self.name,
+            description: self.description,
+            account_email: self.account_email,
+            categories: self.category.map(words),
+            contacts: self.contact.map(words),
+        }
+    }
+}
+
+async fn list_some(filter: &Filter, session: &Session) -> anyhow::Result<()> {
+    let answer = session.client.get("/v1/tokens").await?;
+    if session.out.json {
+        let all: Vec<serde_json::Value> = answer.view()?;
+        let tokens: Vec<TokenView> = answer.view()?;
+        let chosen = all.into_iter().zip(&tokens).filter(|(_, token)| filter.lets(token)).map(|(json, _)| json);
+        return session.out.json(&serde_json::Value::Array(chosen.collect()));
+    }
+    session.out.show_list(&answer, |tokens: &[TokenView], page| {
+        let chosen: Vec<TokenView> = tokens.iter().filter(|token| filter.lets(token)).cloned().collect();
+        match chosen.is_empty() && !tokens.is_empty() {
+            true => "None of the content tokens fits.".to_owned(),
+            false => list(&chosen, page),
+        }
+    })
+}
+
+impl Filter {
+    fn lets(&self, token: &TokenView) -> bool {
+        let has = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
+        let texts = [&token.name, &token.location_name, &token.organisation, &token.description, &token.account_email];
+        let texts = || texts.into_iter().chain(&token.categories).chain(&token.contacts);
+        self.search.as_ref().is_none_or(|part| texts().any(|text| has(text, part)))
+            && self
+                .category
+                .as_ref()
+                .is_none_or(|wanted| token.categories.iter().any(|c| c.eq_ignore_ascii_case(wanted)))
+            && self.state.as_ref().is_none_or(|wanted| word(&token.state) == *wanted)
+    }
+}
+
+/// Says what hangs on the token, asks, and follows the removal to its end.
+async fn remove(arguments: Remove, session: &Session) -> anyhow::Result<()> {
+    let location = path(&arguments.location);
+    let removal: TokenRemovalView = session.client.get(&format!("{location}/removal")).await?.view()?;
+    if arguments.revoke_first && !removal.can_revoke {
+        anyhow::bail!("the licences of {} cannot be taken back: {}", clean(&removal.name), clean(&removal.why_not));
+    }
+    if !arguments.yes && !confirm(&consequences(&removal, arguments.revoke_first))? {
+        anyhow::bail!("nothing was removed");
+    }
+    let request = TokenRemoveRequest { revoke_first: arguments.revoke_first };
+    let task = session.client.delete_with(&location, &request).await?;
+    sync::follow(&task, session).await
+}
+
+fn consequences(removal: &TokenRemovalView, revoke_first: bool) -> String {
+    let TokenRemovalView { assets, licences_assigned, devices, deployments, .. } = removal;
+    let name = clean(&removal.name);
+    let licences = match (revoke_first, removal.can_revoke) {
+        (true, _) => "They are taken back at Apple first; books stay with their readers.".to_owned(),
+        (false, true) => {
+            "They stay assigned at Apple, and without the token nobody can take them back: --revoke-first does it first.".to_owned()
+        }
+        (false, false) => format!("They stay assigned at Apple; they cannot be taken back now: {}.", clean(&removal.why_not)),
+    };
+    format!(
+        "This removes the content token of {name} and all that vppd knows of the location: {assets} apps and books, \
+         {licences_assigned} assigned licences ({devices} devices). {licences}\n\
+         {deployments} deployments are for apps that no other location has: they will wait for a location that has them."
+    )
+}
+
+/// Asks on the terminal.
+fn confirm(what: &str) -> anyhow::Result<bool> {
+    use std::io::{IsTerminal, Write};
+    if !std::io::stdin().is_terminal() {
+        anyhow::bail!("{what}\n  Say --yes if that is what you want.");
+    }
+    let mut terminal = std::io::stderr();
+    write!(terminal, "{what}\nRemove it? Type yes: ")?;
+    terminal.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim().eq_ignore_ascii_case("yes"))
 }
 
 /// The file's text; what is in it, vppd judges.
@@ -102,6 +282,10 @@ fn show(token: &TokenView, page: &Page) -> String {
             ("country", token.country.clone()),
             ("platform", token.platform.clone()),
             ("website", token.website.clone()),
+            ("description", token.description.clone()),
+            ("account e-mail", token.account_email.clone()),
+            ("categories", token.categories.join(", ")),
+            ("contacts", token.contacts.join(", ")),
             ("state", word(&token.state)),
             ("advice", token.advice.clone()),
             ("held by", owner(&token.owner)),
@@ -138,6 +322,10 @@ mod tests {
             country: "GB".to_owned(),
             platform: "volumestore".to_owned(),
             website: String::new(),
+            description: "The north".to_owned(),
+            account_email: String::new(),
+            categories: vec!["schools".to_owned()],
+            contacts: Vec::new(),
             expires_at: time("06:00"),
             state: TokenState::Contested,
             advice: "Another MDM server claims the location.".to_owned(),
@@ -163,6 +351,37 @@ Leeds  contested  2026-11-02 06:00    12       310    900  -       Example[31m S
         let shown = show(&token(), &page(None));
         assert!(shown.contains("held by:         another MDM server: - (abc)"), "{shown}");
         assert!(!shown.contains("website"), "{shown}");
+    }
+
+    #[test]
+    fn tokens_are_found_by_what_was_noted_of_them() {
+        let filter = |search: Option<&str>, category: Option<&str>, state: Option<&str>| {
+            let text = |text: Option<&str>| text.map(str::to_owned);
+            Filter { search: text(search), category: text(category), state: text(state) }.lets(&token())
+        };
+        assert!(filter(None, None, None));
+        assert!(filter(Some("NORTH"), Some("Schools"), Some("contested")));
+        assert!(!filter(Some("south"), None, None));
+        assert!(!filter(None, Some("school"), None));
+        assert!(!filter(None, None, Some("valid")));
+    }
+
+    #[test]
+    fn removing_says_what_hangs_on_it() {
+        let mut removal = TokenRemovalView {
+            name: "Leeds".to_owned(),
+            assets: 12,
+            licences_assigned: 310,
+            devices: 120,
+            deployments: 3,
+            can_revoke: true,
+            why_not: String::new(),
+        };
+        let text = consequences(&removal, false);
+        assert!(text.contains("310 assigned licences (120 devices)") && text.contains("--revoke-first"), "{text}");
+        removal.can_revoke = false;
+        removal.why_not = "the content token has expired".to_owned();
+        assert!(consequences(&removal, false).contains("now: the content token has expired"));
     }
 
     #[test]

@@ -1,15 +1,18 @@
-//! Housekeeping: what is kept in memory goes to disk once a minute, and what is long over is forgotten.
+//! Housekeeping: what is kept in memory goes to disk once a minute, what comes to its end is warned of, and
+//! what is long over is forgotten.
 
 use std::time::Duration;
 
-use super::{OperationError, Shared};
+use super::{OperationError, Shared, alerts};
 use crate::schedule::KEPT;
-use crate::store::{commands, devices, events, tasks};
+use crate::store::{self, commands, devices, events, tasks};
 
 /// How often last-seen times go to disk.
 const FLUSH: Duration = Duration::from_secs(60);
 /// Flushes between two clean-ups.
 const CLEAN_EVERY: u32 = 60;
+/// Flushes between two looks at what comes to its end.
+const WATCH_EVERY: u32 = 10;
 /// Rows removed in one transaction.
 const CHUNK: u32 = 1000;
 
@@ -22,27 +25,36 @@ pub async fn flush_seen(context: &Shared) -> Result<(), OperationError> {
     Ok(())
 }
 
-/// Forgets commands, events and tasks that ended long ago.
+/// Forgets commands, events, tasks and alerts that ended long ago.
 pub async fn clean_up(context: &Shared) -> Result<(), OperationError> {
     let Ok(before) = context.clock.now().checked_sub(KEPT) else { return Ok(()) };
     context.store.write_bulk(move |w| events::forget_before(w, before)).await?;
     context.store.write_bulk(move |w| tasks::forget_before(w, before)).await?;
+    let Ok(a_year_ago) = context.clock.now().checked_sub(KEPT * 12) else { return Ok(()) };
+    context.store.write_bulk(move |w| store::alerts::forget_before(w, a_year_ago)).await?;
     while context.store.write_bulk(move |w| commands::forget_before(w, before, CHUNK)).await? {}
     Ok(())
 }
 
-/// Does both for ever.
+/// Does all of it for ever, and once at the start.
 pub async fn run(context: Shared) {
     let mut rounds = 0u32;
     loop {
-        context.clock.sleep(FLUSH).await;
-        rounds += 1;
-        let mut done = flush_seen(&context).await;
-        if rounds.is_multiple_of(CLEAN_EVERY) && done.is_ok() {
-            done = clean_up(&context).await;
-        }
-        if let Err(error) = done {
+        if let Err(error) = round(&context, rounds).await {
             log::error!("housekeeping failed: {error}; it is tried again in a minute");
         }
+        rounds = rounds.wrapping_add(1);
+        context.clock.sleep(FLUSH).await;
     }
+}
+
+async fn round(context: &Shared, number: u32) -> Result<(), OperationError> {
+    flush_seen(context).await?;
+    if number.is_multiple_of(WATCH_EVERY) {
+        alerts::watch_expiry(context).await?;
+    }
+    if number.is_multiple_of(CLEAN_EVERY) {
+        clean_up(context).await?;
+    }
+    Ok(())
 }

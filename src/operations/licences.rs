@@ -36,6 +36,19 @@ pub(super) async fn settle_and_send(context: &Shared, round: &mut Round) -> Resu
     Ok(open.iter().filter_map(soon).min())
 }
 
+/// Lets the requests of a location that is to go come to their end: what was not sent yet never is. Returns when to look
+/// again; `None` once none is open.
+pub(super) async fn wind_up(context: &Shared, round: &mut Round) -> Result<Option<Timestamp>, OperationError> {
+    for event in open_events(context, round).await? {
+        if event.state == EventState::Intended {
+            settle_released(context, round, &event, "the location is being removed").await?;
+        }
+    }
+    look_at_due(context, round).await?;
+    let open = open_events(context, round).await?;
+    Ok(open.iter().map(|event| event.next_look_at.unwrap_or(context.clock.now())).min())
+}
+
 async fn open_events(context: &Shared, round: &Round) -> Result<Vec<Event>, OperationError> {
     let id = round.location.id;
     Ok(context.store.read(move |c| events::open(c, id)).await?)
@@ -149,7 +162,7 @@ async fn not_accepted(
 }
 
 /// The pause before the next question about an event.
-fn poll(context: &Shared, looks: u32) -> Duration {
+pub(super) fn poll(context: &Shared, looks: u32) -> Duration {
     let pauses = &context.config.apple.event_poll;
     pauses.get(looks as usize).or(pauses.last()).copied().unwrap_or(Duration::from_secs(10))
 }

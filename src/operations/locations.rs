@@ -8,16 +8,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
-use super::{Context, OperationError, Shared, licences, sync};
+use super::tokens::removal;
+use super::{Context, OperationError, Shared, alerts, licences, sync};
 use crate::apple::error::{AppleError, TokenProblemKind};
 use crate::apple::wire::MdmInfo;
 use crate::apple::{self, ContentToken};
 use crate::clock::after;
 use crate::model::LocationId;
 use crate::schedule;
+use crate::store::alerts::NewAlert;
 use crate::store::locations::{self, Location, Owner, TokenState};
-use crate::store::{StoreError, events, tasks};
+use crate::store::{self, StoreError, events, tasks};
 
 /// The tasks of all locations, as the rest sees them.
 #[derive(Default)]
@@ -31,6 +34,7 @@ pub struct Workers {
 struct Inner {
     nudges: HashMap<LocationId, Arc<Notify>>,
     waiting: HashSet<LocationId>,
+    running: HashMap<i64, CancellationToken>,
 }
 
 impl Workers {
@@ -44,6 +48,22 @@ impl Workers {
         match nudge {
             Some(nudge) => nudge.notify_one(),
             None => self.added.notify_one(),
+        }
+    }
+
+    /// A task begins; the token tells when it is called off.
+    fn task_begins(&self, task: i64) -> CancellationToken {
+        self.lock().running.entry(task).or_default().clone()
+    }
+
+    fn task_ends(&self, task: i64) {
+        self.lock().running.remove(&task);
+    }
+
+    /// A task was called off: if it runs, it ends at once.
+    pub fn cancelled(&self, task: i64) {
+        if let Some(token) = self.lock().running.get(&task) {
+            token.cancel();
         }
     }
 
@@ -146,6 +166,15 @@ async fn one_round(
     let Some(location) = context.store.read(move |c| locations::by_id(c, id)).await? else { return Ok(None) };
     let token = bearer(context, &location)?;
     let mut round = Round { location, token, owned_at: *owned_at };
+    if let Some(task) = removal::waiting(context, id).await? {
+        let (cancelled, task_id) = (context.workers.task_begins(task.id), task.id);
+        let next = tokio::select! {
+            next = removal::run(context, &mut round, task) => next,
+            () = cancelled.cancelled() => Ok(Some(context.clock.now())),
+        };
+        context.workers.task_ends(task_id);
+        return next;
+    }
     if round.location.expires_at <= context.clock.now() {
         expire(context, &round.location).await?;
         return fail_waiting_syncs(context, &round).await;
@@ -155,7 +184,13 @@ async fn one_round(
     }
     let mut synced = Ok(());
     if let Some(task) = context.store.read(move |c| tasks::next_for(c, id)).await? {
-        synced = sync::run_task(context, &mut round, task).await;
+        let (cancelled, task_id) = (context.workers.task_begins(task.id), task.id);
+        // Dropped half-way, a sync has changed nothing.
+        synced = tokio::select! {
+            done = sync::run_task(context, &mut round, task) => done,
+            () = cancelled.cancelled() => Ok(()),
+        };
+        context.workers.task_ends(task_id);
         *counted_at = Some(context.clock.now());
         context.plan_now.notify_one();
     }
@@ -239,71 +274,163 @@ pub(super) async fn see_owner(
     if seen == round.location.owner {
         return Ok(());
     }
-    let name = &round.location.name;
-    match &seen {
-        Some(owner) if !ours => log::error!(
-            location_id = round.location.id.0;
-            "location \"{name}\" is held by another MDM now: \"{}\". Nothing is written to it any more; take it back on \
-             purpose with: vppd token add FILE --name \"{name}\" --take-over", owner.name
-        ),
-        Some(_) => log::info!(location_id = round.location.id.0; "location \"{name}\" is ours"),
-        None => log::error!(
-            location_id = round.location.id.0;
-            "location \"{name}\" is held by nobody any more: somebody released it at Apple. Nothing is written to it until you \
-             take it again on purpose with: vppd token add FILE --name \"{name}\" --take-over"
-        ),
-    }
-    let (id, kept) = (round.location.id, seen.clone());
-    context
+    let alert = (!ours).then(|| lost(&round.location, seen.as_ref()));
+    let (id, kept, raise, now) = (round.location.id, seen.clone(), alert.clone(), context.clock.now());
+    let raised = context
         .store
-        .write(move |w| -> Result<(), StoreError> {
+        .write(move |w| -> Result<bool, StoreError> {
             locations::set_owner(w, id, kept.as_ref())?;
             // Once ours, the claim is done: if it is lost later, only the administrator takes the location again.
-            if ours { locations::set_claim_wanted(w, id, false) } else { Ok(()) }
+            if ours {
+                locations::set_claim_wanted(w, id, false)?;
+            }
+            let occasion = raise.as_ref().map(|alert| alert.occasion.as_str());
+            store::alerts::end(w, alerts::NOT_OURS, Some(id), occasion, now)?;
+            raise.map_or(Ok(false), |alert| store::alerts::raise(w, &alert, now))
         })
         .await?;
+    match alert.filter(|_| raised) {
+        Some(alert) => alerts::announce(&alert),
+        None => log::info!(location = round.location.name.as_str(); "location \"{}\" is ours", round.location.name),
+    }
     round.location.owner = seen;
     context.plan_now.notify_one();
     Ok(())
 }
 
-/// Passes a reply on; what an error says of the token is kept and told first.
+/// The alert for a location that somebody else holds, or nobody.
+fn lost(location: &Location, owner: Option<&Owner>) -> NewAlert {
+    let name = &location.name;
+    let (occasion, message) = match owner {
+        Some(owner) => {
+            let holder = if owner.name.is_empty() { &owner.id } else { &owner.name };
+            (owner.id.clone(), format!("Location \"{name}\" is held by another MDM now: \"{holder}\""))
+        }
+        None => {
+            (String::new(), format!("Location \"{name}\" is held by nobody any more: somebody released it at Apple"))
+        }
+    };
+    NewAlert {
+        kind: alerts::NOT_OURS,
+        location: Some(location.id),
+        subject: name.clone(),
+        occasion,
+        grave: true,
+        message: format!("{message}. Nothing is written to it any more"),
+        advice: format!(
+            "A content token belongs in one MDM only. To take it back on purpose: vppd token take-over \"{name}\""
+        ),
+    }
+}
+
+/// The alert for a token that Apple turns down; `None` for a state that passes by itself or that the calendar tells of.
+fn turned_down(location: &Location, state: TokenState, why: &AppleError) -> Option<NewAlert> {
+    if matches!(state, TokenState::Valid | TokenState::Unreachable | TokenState::Expired) {
+        return None;
+    }
+    let name = &location.name;
+    Some(NewAlert {
+        kind: alerts::TOKEN_REFUSED,
+        location: Some(location.id),
+        subject: name.clone(),
+        occasion: format!("{state:?}"),
+        grave: true,
+        message: format!("Location \"{name}\": {}", why.to_string().trim_end_matches('.')),
+        advice: format!("To put a new token in place: vppd token renew \"{name}\" FILE"),
+    })
+}
+
+/// Passes a reply on; what an error says of the token is kept and told first. A token that was renewed meanwhile is not
+/// blamed: the call is made again with the new one.
 pub(super) async fn ask<T>(
     context: &Shared,
     round: &mut Round,
     reply: Result<T, AppleError>,
 ) -> Result<T, OperationError> {
+    let known = round.location.token_state;
     let state = match &reply {
+        // Reading says nothing of the right to change anything.
+        Ok(_) if known == TokenState::ReadOnly => known,
         Ok(_) => TokenState::Valid,
         Err(AppleError::TokenProblem { kind, .. }) => match kind {
             TokenProblemKind::Expired => TokenState::Expired,
             TokenProblemKind::Revoked => TokenState::Revoked,
             TokenProblemKind::Rejected => TokenState::Rejected,
+            TokenProblemKind::WrongKind => TokenState::WrongKind,
         },
-        Err(AppleError::RetryLater { .. } | AppleError::UnknownOutcome { .. }) => TokenState::Unreachable,
-        Err(_) => round.location.token_state,
-    };
-    if state != round.location.token_state {
-        let id = round.location.id;
-        context.store.write(move |w| locations::set_token_state(w, id, state)).await?;
-        round.location.token_state = state;
-        context.plan_now.notify_one();
-        if let Err(error) = &reply {
-            log::error!(location_id = id.0; "location \"{}\": {error}", round.location.name);
+        Err(AppleError::Forbidden { .. }) => TokenState::ReadOnly,
+        Err(AppleError::RetryLater { .. } | AppleError::UnknownOutcome { .. }) if known == TokenState::Valid => {
+            TokenState::Unreachable
         }
+        Err(_) => known,
+    };
+    if let Err(error) = &reply
+        && state != known
+    {
+        token_state_changed(context, round, state, error).await?;
+    } else if state != known {
+        set_token_state(context, round, state, None).await?;
     }
     Ok(reply?)
+}
+
+async fn token_state_changed(
+    context: &Shared,
+    round: &mut Round,
+    state: TokenState,
+    why: &AppleError,
+) -> Result<(), OperationError> {
+    let id = round.location.id;
+    let now_kept = context.store.read(move |c| locations::by_id(c, id)).await?;
+    if now_kept.is_none_or(|kept| kept.token_fingerprint != round.location.token_fingerprint) {
+        context.nudge(id);
+        return Err(OperationError::new(
+            super::Kind::Unavailable,
+            "token-renewed",
+            format!(
+                "the content token of \"{}\" was renewed while it was in use; the new one is used.",
+                round.location.name
+            ),
+            "",
+        ));
+    }
+    let alert = turned_down(&round.location, state, why);
+    if alert.is_none() {
+        log::warn!(location = round.location.name.as_str(); "location \"{}\": {why}", round.location.name);
+    }
+    set_token_state(context, round, state, alert).await
+}
+
+/// Keeps what Apple says of the token, and raises or ends the alert about it.
+pub(super) async fn set_token_state(
+    context: &Shared,
+    round: &mut Round,
+    state: TokenState,
+    alert: Option<NewAlert>,
+) -> Result<(), OperationError> {
+    let (id, now, raise) = (round.location.id, context.clock.now(), alert.clone());
+    let raised = context
+        .store
+        .write(move |w| -> Result<bool, StoreError> {
+            locations::set_token_state(w, id, state)?;
+            let occasion = raise.as_ref().map(|alert| alert.occasion.as_str());
+            store::alerts::end(w, alerts::TOKEN_REFUSED, Some(id), occasion, now)?;
+            raise.map_or(Ok(false), |alert| store::alerts::raise(w, &alert, now))
+        })
+        .await?;
+    if let Some(alert) = alert.filter(|_| raised) {
+        alerts::announce(&alert);
+    }
+    round.location.token_state = state;
+    context.plan_now.notify_one();
+    Ok(())
 }
 
 async fn expire(context: &Shared, location: &Location) -> Result<(), OperationError> {
     if location.token_state != TokenState::Expired {
         let id = location.id;
         context.store.write(move |w| locations::set_token_state(w, id, TokenState::Expired)).await?;
-        log::error!(
-            location_id = id.0;
-            "the content token of location \"{}\" expired on {}: nothing is asked of Apple for it. Download a new one and \
-             add it under the same name.", location.name, location.expires_at
-        );
+        alerts::watch_expiry(context).await?;
         context.plan_now.notify_one();
     }
     Ok(())
@@ -315,7 +442,7 @@ async fn fail_waiting_syncs(context: &Shared, round: &Round) -> Result<Option<Ti
         super::Kind::Unavailable,
         "token-expired",
         format!("the content token of \"{}\" has expired", round.location.name),
-        "Download a new one in Apple's portal and add it under the same name.",
+        format!("Download a new one in Apple's portal, then: vppd token renew \"{}\" FILE", round.location.name),
     );
     let error = serde_json::to_string(&error.view()).unwrap_or_default();
     context

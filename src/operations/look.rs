@@ -87,6 +87,10 @@ pub(super) fn token_view(
         country: location.country.clone(),
         platform: location.platform.clone(),
         website: location.website.clone(),
+        description: location.notes.description.clone(),
+        account_email: location.notes.account_email.clone(),
+        categories: location.notes.categories.clone(),
+        contacts: location.notes.contacts.clone(),
         expires_at: location.expires_at,
         state,
         advice,
@@ -100,7 +104,12 @@ pub(super) fn token_view(
 }
 
 fn token_state(location: &Location, owner: &OwnerView, now: Timestamp) -> (TokenState, String) {
-    let renew = "download a new content token in Apple's portal and add it under the same name";
+    let renew =
+        format!("download a new content token in Apple's portal, then: vppd token renew \"{}\" FILE", location.name);
+    let take_over = format!("take it over on purpose with: vppd token take-over \"{}\"", location.name);
+    if location.leaving {
+        return (TokenState::Leaving, "its licences are given back, then it is removed".into());
+    }
     if location.expires_at <= now || location.token_state == Kept::Expired {
         return (TokenState::Expired, format!("expired on {}: {renew}", location.expires_at));
     }
@@ -110,14 +119,26 @@ fn token_state(location: &Location, owner: &OwnerView, now: Timestamp) -> (Token
             format!("Apple says that the token was revoked (it dies when its maker's password changes): {renew}"),
         ),
         (Kept::Rejected, _) => (TokenState::Rejected, format!("Apple does not accept the token: {renew}")),
+        (Kept::WrongKind, _) => (
+            TokenState::WrongKind,
+            "made by a facilitator's account, or of the older kind that is bound to a person: Apple refuses it for what \
+             vppd does. Make a token with an account of the organisation"
+                .to_owned(),
+        ),
         (_, OwnerView::Other { name, .. }) => (
             TokenState::Contested,
-            format!("held by another MDM (\"{name}\"): nothing is written; take it over on purpose with --take-over"),
+            format!("held by another MDM (\"{name}\"): nothing is written; {take_over}"),
         ),
         (_, OwnerView::Nobody) if !location.claim_wanted => (
             TokenState::Contested,
-            "held by nobody: somebody released it at Apple. Nothing is written; take it over on purpose with --take-over"
-                .to_owned(),
+            format!("held by nobody: somebody released it at Apple. Nothing is written; {take_over}"),
+        ),
+        (Kept::ReadOnly, _) => (
+            TokenState::ReadOnly,
+            format!(
+                "Apple lets it read, but not change anything: the account that made it may not manage licences. Give it \
+                 that right and sync, or {renew}"
+            ),
         ),
         (Kept::Unreachable, _) => {
             (TokenState::Unreachable, "Apple could not be asked lately; tried again by itself".to_owned())
@@ -137,8 +158,12 @@ pub async fn tasks(context: &Shared) -> Result<Vec<TaskView>, OperationError> {
 /// One task.
 pub async fn task(context: &Shared, id: i64) -> Result<TaskView, OperationError> {
     let found = context.store.read(move |c| tasks::by_id(c, id)).await?;
-    let none = || OperationError::not_found(format!("there is no task {id}"), "`vppd task list` shows them.");
-    task_view(&found.ok_or_else(none)?)
+    task_view(&found.ok_or_else(|| no_such_task(id))?)
+}
+
+/// The error for a task that is not here.
+pub(super) fn no_such_task(id: i64) -> OperationError {
+    OperationError::not_found(format!("there is no task {id}"), "`vppd task list` shows them.")
 }
 
 /// A task, as shown.
@@ -159,6 +184,7 @@ pub(super) fn task_view(task: &tasks::Task) -> Result<TaskView, OperationError> 
             "running" => TaskState::Running,
             "done" => TaskState::Done,
             "failed" => TaskState::Failed,
+            "cancelled" => TaskState::Cancelled,
             other => return Err(StoreError::Damaged(format!("task state {other}")).into()),
         },
         done: task.done,

@@ -8,8 +8,10 @@
 //!   [`checkin`] and [`report`] are what a device says.
 //! - onwards: [`reconcile`] plans and records; [`locations`] (with [`licences`] and [`sync`]) talks to Apple, one task per
 //!   location; [`wake`] pushes the devices.
+//! - beside: [`alerts`] tell an administrator what needs a person; [`housekeeping`] forgets what is over.
 //! - outwards: [`look`] makes the [`view`]s that the doors show.
 
+pub mod alerts;
 pub mod checkin;
 pub mod deployments;
 mod device_index;
@@ -24,6 +26,7 @@ pub mod pause;
 pub mod reconcile;
 pub mod report;
 pub mod sync;
+pub mod tasks;
 pub mod tokens;
 pub mod view;
 pub mod wake;

@@ -1,7 +1,12 @@
-//! Content tokens: adding one (nothing is saved before Apple has confirmed it), renewing one, showing them.
+//! Content tokens: adding one (nothing is saved before Apple has confirmed it) and showing them; [`manage`] renews,
+//! edits, orders and takes over, [`removal`] lets go.
+
+pub mod manage;
+pub mod removal;
 
 use std::sync::Arc;
 
+use super::alerts::{NOT_OURS, TOKEN_REFUSED};
 use super::locations::mdm_info;
 use super::view::{TaskView, TokenAddRequest, TokenAddedView, TokenView};
 use super::{Kind, OperationError, Shared, look, sealed_place, sync};
@@ -10,34 +15,16 @@ use crate::apple::wire::{ClientConfig, MdmInfo};
 use crate::apple::{self, ContentToken};
 use crate::fault;
 use crate::model::LocationId;
-use crate::store::locations::{self, Location, Owner, TokenState};
-use crate::store::{StoreError, audit, tasks};
+use crate::store::locations::{self, Location, Notes, Owner, TokenState};
+use crate::store::{StoreError, alerts, audit, tasks};
 
 /// Adds the token of a file: decodes it, asks Apple, claims the location and puts the first full sync in line. A new token
 /// of a location that is here already replaces the old one.
 pub async fn add(context: &Shared, request: TokenAddRequest, who: &str) -> Result<TokenAddedView, OperationError> {
     let name = checked_name(&request.name)?;
     let token = Arc::new(ContentToken::from_file(request.content.as_bytes())?);
-    let now = context.clock.now();
-    if token.expires_at() <= now {
-        return Err(OperationError::invalid(
-            "token-expired",
-            format!("this content token expired on {}", token.expires_at()),
-            "Nothing was saved. Download a new one in Apple's portal: Preferences, Payments and Billing, Content Tokens.",
-        ));
-    }
-    let fingerprint = token.fingerprint().to_owned();
-    let contested = |known: &Location| known.owner.as_ref().is_none_or(|owner| owner.id != context.mdm_id);
-    if let Some(known) = context.store.read(move |c| locations::by_token(c, &fingerprint)).await?
-        && !(request.take_over && contested(&known))
-    {
-        return Err(OperationError::new(
-            Kind::Conflict,
-            "token-known",
-            format!("this very token is already here, as \"{}\"", known.name),
-            "Nothing was changed. To renew a location, download a new token for it in Apple's portal.",
-        ));
-    }
+    check_unexpired(&token, context.clock.now())?;
+    check_unknown(context, &token).await?;
     // The key of the budget is not known yet: Apple tells the location's id with the first reply.
     let bearer = apple::Location::new("being added", token.clone()).urgent();
     let reply = context.apple.client_config(&bearer).await.map_err(refused)?;
@@ -68,15 +55,46 @@ pub async fn add(context: &Shared, request: TokenAddRequest, who: &str) -> Resul
     let kept = keep(context, &name, &token, &config, owner.as_ref(), known, who).await?;
     let bearer = apple::Location::new(kept.uid.as_str(), token).urgent();
     if owner.as_ref().is_none_or(|owner| owner.id != context.mdm_id) {
-        fault::point("before claiming a location");
-        let reply = context.apple.claim(&bearer, &mdm_info(context)).await.map_err(refused)?;
-        fault::point("after claiming a location");
-        keep_owner(context, kept.id, reply.mdm_info.as_ref()).await?;
+        claim(context, kept.id, &bearer).await?;
     }
     let task = first_sync(context, &kept).await?;
     context.nudge(kept.id);
     log::info!(location_id = kept.id.0; "content token for location \"{}\" was added by {who}", kept.name);
     Ok(TokenAddedView { token: show(context, kept.uid).await?, task })
+}
+
+fn check_unexpired(token: &ContentToken, now: jiff::Timestamp) -> Result<(), OperationError> {
+    if token.expires_at() > now {
+        return Ok(());
+    }
+    Err(OperationError::invalid(
+        "token-expired",
+        format!("this content token expired on {}", token.expires_at()),
+        "Nothing was saved. Download a new one in Apple's portal: Preferences, Payments and Billing, Content Tokens.",
+    ))
+}
+
+/// Refuses a token that is here already, byte for byte.
+async fn check_unknown(context: &Shared, token: &ContentToken) -> Result<(), OperationError> {
+    let fingerprint = token.fingerprint().to_owned();
+    match context.store.read(move |c| locations::by_token(c, &fingerprint)).await? {
+        None => Ok(()),
+        Some(known) => Err(OperationError::new(
+            Kind::Conflict,
+            "token-known",
+            format!("this very token is already here, as \"{}\"", known.name),
+            "Nothing was changed. To renew a location, download a new token for it in Apple's portal; to take a location \
+             back from another MDM: vppd token take-over NAME",
+        )),
+    }
+}
+
+/// Writes our name on the location, whoever had it.
+async fn claim(context: &Shared, id: LocationId, bearer: &apple::Location) -> Result<(), OperationError> {
+    fault::point("before claiming a location");
+    let reply = context.apple.claim(bearer, &mdm_info(context)).await.map_err(refused)?;
+    fault::point("after claiming a location");
+    keep_owner(context, id, reply.mdm_info.as_ref()).await
 }
 
 fn checked_name(name: &str) -> Result<String, OperationError> {
@@ -164,6 +182,8 @@ async fn keep(
         assignments_version: None,
         last_synced: None,
         last_full_sync: None,
+        notes: Notes::default(),
+        leaving: false,
     };
     let who = who.to_owned();
     let kept = context
@@ -174,6 +194,7 @@ async fn keep(
                 Some(known) => {
                     let fingerprint = &location.token_fingerprint;
                     locations::replace_token(w, known.id, &location.sealed_token, fingerprint, location.expires_at)?;
+                    alerts::end(w, TOKEN_REFUSED, Some(known.id), None, now)?;
                     locations::set_claim_wanted(w, known.id, location.claim_wanted)?;
                     let (name, country) = (&location.location_name, &location.country);
                     locations::describe(w, known.id, name, country, &location.platform, &location.website)?;
@@ -190,12 +211,14 @@ async fn keep(
 async fn keep_owner(context: &Shared, id: LocationId, owner: Option<&MdmInfo>) -> Result<(), OperationError> {
     let owner = owner.map(|info| Owner { id: info.id.clone(), name: info.name.clone() });
     let ours = owner.as_ref().is_some_and(|owner| owner.id == context.mdm_id);
+    let now = context.clock.now();
     context
         .store
         .write(move |w| -> Result<(), OperationError> {
             locations::set_owner(w, id, owner.as_ref())?;
             if ours {
                 locations::set_claim_wanted(w, id, false)?;
+                alerts::end(w, NOT_OURS, Some(id), None, now)?;
             }
             Ok(())
         })

@@ -60,6 +60,76 @@ pub struct TokenAddRequest {
     pub take_over: bool,
 }
 
+/// `POST /v1/tokens/{name or uId}/renew`: the text of a newer `.vpptoken` file of the same location.
+#[derive(Serialize, Deserialize)]
+pub struct TokenRenewRequest {
+    pub content: String,
+}
+
+/// `POST /v1/tokens/{name or uId}`: what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenEditRequest {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Of the account that made the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_email: Option<String>,
+    /// Free words to search and filter by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub categories: Option<Vec<String>>,
+    /// Who knows the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contacts: Option<Vec<String>>,
+}
+
+/// `POST /v1/token-order`: these come first, in this order; the others keep theirs behind them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct TokenOrderRequest {
+    pub order: Vec<String>,
+}
+
+/// `GET /v1/tokens/{name or uId}/removal`: what hangs on a content token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRemovalView {
+    pub name: String,
+    pub assets: u64,
+    /// Licences that devices and people hold under it, as far as known.
+    pub licences_assigned: u64,
+    pub devices: u64,
+    /// Deployments of apps that no other location has.
+    pub deployments: u64,
+    /// Whether Apple would still take licences back with this token.
+    pub can_revoke: bool,
+    /// Why not; empty when it can.
+    pub why_not: String,
+}
+
+/// `DELETE /v1/tokens/{name or uId}`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct TokenRemoveRequest {
+    /// Take all licences back at Apple first: without the token nobody can any more.
+    #[serde(default)]
+    pub revoke_first: bool,
+}
+
+/// `GET /v1/alerts`: what an administrator should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertView {
+    pub id: i64,
+    pub kind: String,
+    /// The location's name, or what else it is about.
+    pub subject: String,
+    /// Something stands still until a person acts.
+    pub grave: bool,
+    pub message: String,
+    pub advice: String,
+    pub raised_at: Timestamp,
+    /// When it had passed.
+    pub ended_at: Option<Timestamp>,
+}
+
 /// Answer to `POST /v1/tokens`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TokenAddedView {
@@ -82,6 +152,11 @@ pub struct TokenView {
     /// `volumestore` (education) or `enterprisestore` (business).
     pub platform: String,
     pub website: String,
+    /// What the administrator noted.
+    pub description: String,
+    pub account_email: String,
+    pub categories: Vec<String>,
+    pub contacts: Vec<String>,
     pub expires_at: Timestamp,
     pub state: TokenState,
     /// What the state means and what to do; empty when all is well.
@@ -105,6 +180,12 @@ pub enum TokenState {
     Revoked,
     /// Apple does not accept the token for another reason.
     Rejected,
+    /// Apple lets it read, but not change anything.
+    ReadOnly,
+    /// Made by a facilitator, or of the older kind that is bound to a person.
+    WrongKind,
+    /// It is being removed, its licences first.
+    Leaving,
     /// Another MDM holds the location: nothing is written.
     Contested,
     /// Apple could not be asked.
@@ -134,13 +215,15 @@ pub enum TaskState {
     Running,
     Done,
     Failed,
+    /// Called off before it was done.
+    Cancelled,
 }
 
 /// `GET /v1/tasks` (newest first), `GET /v1/tasks/{id}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TaskView {
     pub id: i64,
-    /// `sync`.
+    /// `sync` or `remove-token`.
     pub kind: String,
     /// The location's name.
     pub subject: String,

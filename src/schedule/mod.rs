@@ -37,6 +37,18 @@ fn place_in(span: Duration, name: &str) -> Duration {
     span.mul_f64((hash >> 11) as f64 / (1u64 << 53) as f64)
 }
 
+/// Days before its end at which a content token or a certificate is warned of.
+const WARN_DAYS: [i64; 6] = [1, 3, 7, 14, 30, 60];
+
+/// The closest of the warning thresholds that has been reached, in days; 0 once it has ended, `None` while it is far off.
+pub fn expiry_threshold(ends: Timestamp, now: Timestamp) -> Option<i64> {
+    let left = ends.duration_since(now);
+    if left <= SignedDuration::ZERO {
+        return Some(0);
+    }
+    WARN_DAYS.into_iter().find(|days| left <= SignedDuration::from_hours(24 * days))
+}
+
 /// How long finished commands, events and tasks are kept.
 pub const KEPT: SignedDuration = SignedDuration::from_hours(24 * 30);
 
@@ -58,6 +70,18 @@ mod tests {
             assert!(next(uid) >= at(12) && next(uid) <= after(at(12), sync.spread));
         }
         assert_eq!(next_sync(None, "1", &sync), None);
+    }
+
+    #[test]
+    fn the_closest_threshold_counts() {
+        let threshold = |hours_left: i64| expiry_threshold(at(10_000 + hours_left), at(10_000));
+        assert_eq!(threshold(61 * 24), None);
+        assert_eq!(threshold(60 * 24), Some(60));
+        assert_eq!(threshold(30 * 24 + 1), Some(60));
+        assert_eq!(threshold(10 * 24), Some(14));
+        assert_eq!(threshold(5), Some(1));
+        assert_eq!(threshold(0), Some(0));
+        assert_eq!(threshold(-900), Some(0));
     }
 
     #[test]

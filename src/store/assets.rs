@@ -1,6 +1,6 @@
 //! Assets: what each location owns, by Apple's last count.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -114,6 +114,13 @@ pub fn of_location(connection: &Connection, location: LocationId) -> Result<Vec<
             })
         },
     )
+}
+
+/// The apps and books that no other location has.
+pub fn only_under(connection: &Connection, location: LocationId) -> Result<BTreeSet<String>, StoreError> {
+    let sql = "SELECT DISTINCT adam_id FROM asset a WHERE location_id = ?1
+               AND NOT EXISTS (SELECT 1 FROM asset b WHERE b.adam_id = a.adam_id AND b.location_id <> ?1)";
+    Ok(rows(connection, sql, [location.0], |row| Ok(row.get(0)?))?.into_iter().collect())
 }
 
 /// Compares Apple's counts, just read, with our rows: what we cannot explain is assigned elsewhere and not free. While

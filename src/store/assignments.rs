@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{StoreError, execute, locations, row};
+use super::{StoreError, execute, locations, row, rows};
 use crate::model::LocationId;
 
 /// Who holds a licence.
@@ -148,6 +148,17 @@ pub fn is_settled(connection: &Connection, adam_id: &str, serial: &str) -> Resul
         |_| Ok(()),
     )?;
     Ok(found.is_some())
+}
+
+/// All of a location.
+pub fn of_location(connection: &Connection, location: LocationId) -> Result<Vec<Assignment>, StoreError> {
+    let sql = "SELECT a.adam_id, a.pricing_param, a.holder_kind, a.holder FROM assignment a
+               JOIN location l ON l.id = a.location_id AND l.generation = a.generation WHERE l.id = ?1";
+    rows(connection, sql, [location.0], |row| {
+        let holder = row.get(3)?;
+        let holder = if row.get::<_, String>(2)? == "serial" { Holder::Serial(holder) } else { Holder::User(holder) };
+        Ok(Assignment { adam_id: row.get(0)?, pricing_param: row.get(1)?, holder })
+    })
 }
 
 /// Forgets up to `limit` rows of generations that no longer count; false when none are left.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{StoreError, execute, maybe_time, micros, row, rows, time};
+use super::{StoreError, execute, json_list, list, maybe_time, micros, row, rows, time};
 use crate::model::LocationId;
 
 /// A location as kept.
@@ -32,6 +32,21 @@ pub struct Location {
     pub assignments_version: Option<String>,
     pub last_synced: Option<Timestamp>,
     pub last_full_sync: Option<Timestamp>,
+    pub notes: Notes,
+    /// It is to go, its licences first: nothing is assigned any more.
+    pub leaving: bool,
+}
+
+/// What the administrator noted of a location.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notes {
+    pub description: String,
+    /// Of the account that made the token.
+    pub account_email: String,
+    /// Free words to search and filter by.
+    pub categories: Vec<String>,
+    /// Who knows the account.
+    pub contacts: Vec<String>,
 }
 
 /// What Apple last said of the token.
@@ -41,15 +56,21 @@ pub enum TokenState {
     Expired,
     Revoked,
     Rejected,
+    /// Apple lets it read but not change anything.
+    ReadOnly,
+    /// Made by a facilitator, or of the older kind that is bound to a person.
+    WrongKind,
     /// Apple could not be asked lately. The token may be fine.
     Unreachable,
 }
 
-const TOKEN_STATES: [(TokenState, &str); 5] = [
+const TOKEN_STATES: [(TokenState, &str); 7] = [
     (TokenState::Valid, "valid"),
     (TokenState::Expired, "expired"),
     (TokenState::Revoked, "revoked"),
     (TokenState::Rejected, "rejected"),
+    (TokenState::ReadOnly, "read-only"),
+    (TokenState::WrongKind, "wrong-kind"),
     (TokenState::Unreachable, "unreachable"),
 ];
 
@@ -73,7 +94,8 @@ pub struct Owner {
 
 const COLUMNS: &str = "id, uid, name, location_name, organisation, country, platform, website, sealed_token, \
                        token_fingerprint, expires_at, token_state, claim_wanted, owner_id, owner_name, added_at, \
-                       generation, assignments_version, last_synced, last_full_sync";
+                       generation, assignments_version, last_synced, last_full_sync, description, account_email, \
+                       categories, contacts, leaving";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Location, StoreError> {
     let owner: Option<String> = row.get(13)?;
@@ -100,6 +122,13 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Location, StoreError> {
         assignments_version: row.get(17)?,
         last_synced: maybe_time(row.get(18)?)?,
         last_full_sync: maybe_time(row.get(19)?)?,
+        notes: Notes {
+            description: row.get(20)?,
+            account_email: row.get(21)?,
+            categories: list(&row.get::<_, String>(22)?)?,
+            contacts: list(&row.get::<_, String>(23)?)?,
+        },
+        leaving: row.get(24)?,
     })
 }
 
@@ -190,6 +219,44 @@ pub fn describe(
 /// What Apple last said of the token.
 pub fn set_token_state(connection: &Connection, id: LocationId, state: TokenState) -> Result<(), StoreError> {
     execute(connection, "UPDATE location SET token_state = ?2 WHERE id = ?1", params![id.0, state.word()])?;
+    Ok(())
+}
+
+/// The administrator's name for it, and notes.
+pub fn annotate(connection: &Connection, id: LocationId, name: &str, notes: &Notes) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE location SET name = ?2, description = ?3, account_email = ?4, categories = ?5, contacts = ?6
+             WHERE id = ?1",
+        params![
+            id.0,
+            name,
+            notes.description,
+            notes.account_email,
+            json_list(&notes.categories),
+            json_list(&notes.contacts)
+        ],
+    )?;
+    Ok(())
+}
+
+/// Sets the order in which the locations' licences are used.
+pub fn set_order(connection: &Connection, order: &[LocationId]) -> Result<(), StoreError> {
+    for (position, id) in (1i64..).zip(order) {
+        execute(connection, "UPDATE location SET position = ?2 WHERE id = ?1", params![id.0, position])?;
+    }
+    Ok(())
+}
+
+/// Whether it is to go: then nothing is assigned under it, and its licences are given back.
+pub fn set_leaving(connection: &Connection, id: LocationId, leaving: bool) -> Result<(), StoreError> {
+    execute(connection, "UPDATE location SET leaving = ?2 WHERE id = ?1", params![id.0, leaving])?;
+    Ok(())
+}
+
+/// Forgets the location with all that hangs on it.
+pub fn remove(connection: &Connection, id: LocationId) -> Result<(), StoreError> {
+    execute(connection, "DELETE FROM location WHERE id = ?1", [id.0])?;
     Ok(())
 }
 

@@ -41,7 +41,10 @@ pub fn load(connection: &Connection, us: &str, now: Timestamp) -> Result<Loaded,
             let accepted =
                 matches!(location.token_state, locations::TokenState::Valid | locations::TokenState::Unreachable);
             let ours = location.owner.as_ref().is_some_and(|owner| owner.id == us);
-            Location { name: location.name.clone(), writable: accepted && ours && location.expires_at > now }
+            Location {
+                name: location.name.clone(),
+                writable: accepted && ours && !location.leaving && location.expires_at > now,
+            }
         })
         .collect();
     let place_of: HashMap<i64, u32> = (0u32..).zip(&location_ids).map(|(place, id)| (id.0, place)).collect();

@@ -13,7 +13,7 @@ pub struct Task {
     pub kind: String,
     pub location: Option<LocationId>,
     pub subject: String,
-    /// `waiting`, `running`, `done` or `failed`.
+    /// `waiting`, `running`, `done`, `failed` or `cancelled`.
     pub state: String,
     pub done: u64,
     pub total: u64,
@@ -75,12 +75,22 @@ pub fn waiting(
         .ok_or_else(|| StoreError::Damaged("a task vanished while it was added".into()))
 }
 
-/// The oldest task that waits, or was running when vppd stopped, for this location.
+/// The tasks that wait, or were running when vppd stopped, for this location; oldest first.
+pub fn open_for(connection: &Connection, location: LocationId) -> Result<Vec<Task>, StoreError> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM task WHERE location_id = ?1 AND state IN ('waiting', 'running') ORDER BY id");
+    rows(connection, &sql, [location.0], read)
+}
+
+/// The oldest of them.
 pub fn next_for(connection: &Connection, location: LocationId) -> Result<Option<Task>, StoreError> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM task WHERE location_id = ?1 AND state IN ('waiting', 'running') ORDER BY id LIMIT 1"
-    );
-    row(connection, &sql, [location.0], read)
+    Ok(open_for(connection, location)?.into_iter().next())
+}
+
+/// A task that waits or runs is called off; false when it has ended already.
+pub fn cancel(connection: &Connection, id: i64, now: Timestamp) -> Result<bool, StoreError> {
+    let sql = "UPDATE task SET state = 'cancelled', finished_at = ?2 WHERE id = ?1 AND state IN ('waiting', 'running')";
+    Ok(execute(connection, sql, params![id, micros(now)])? > 0)
 }
 
 /// The task runs.
@@ -105,7 +115,8 @@ pub fn finish(connection: &Connection, id: i64, now: Timestamp, outcome: Result<
     };
     execute(
         connection,
-        "UPDATE task SET state = ?2, detail = coalesce(?3, detail), error = ?4, finished_at = ?5 WHERE id = ?1",
+        "UPDATE task SET state = ?2, detail = coalesce(?3, detail), error = ?4, finished_at = ?5
+             WHERE id = ?1 AND state IN ('waiting', 'running')",
         params![id, state, detail, error, micros(now)],
     )?;
     Ok(())

@@ -37,6 +37,8 @@ fn location(name: &str) -> locations::Location {
         assignments_version: None,
         last_synced: None,
         last_full_sync: None,
+        notes: locations::Notes::default(),
+        leaving: false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path as Segment, State};
+use axum::extract::{DefaultBodyLimit, Path as Segment, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -15,8 +15,16 @@ use serde::de::DeserializeOwned;
 use tokio::net::{UnixListener, UnixStream};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::operations::tokens::{manage, removal};
 use crate::operations::view::ErrorBody;
-use crate::operations::{Kind, OperationError, Shared, deployments, enrol, look, pause, sync, tokens};
+use crate::operations::{Kind, OperationError, Shared, alerts, deployments, enrol, look, pause, sync, tasks, tokens};
+
+/// `?all=true` on a list of alerts: those that have passed, too.
+#[derive(serde::Deserialize)]
+struct Alerts {
+    #[serde(default)]
+    all: bool,
+}
 
 /// Requests are small.
 const LARGEST_REQUEST: usize = 256 * 1024;
@@ -34,7 +42,24 @@ pub fn router(context: Shared) -> Router {
             "/tokens/{name}",
             get(|State(c): State<Shared>, Segment(name): Segment<String>| async move {
                 reply(tokens::show(&c, name).await)
+            })
+            .post(edit_token)
+            .delete(remove_token),
+        )
+        .route("/tokens/{name}/renew", post(renew_token))
+        .route("/tokens/{name}/take-over", post(take_over))
+        .route(
+            "/tokens/{name}/removal",
+            get(|State(c): State<Shared>, Segment(name): Segment<String>| async move {
+                reply(removal::preview(&c, name).await)
             }),
+        )
+        .route("/token-order", post(order_tokens))
+        .route(
+            "/alerts",
+            get(
+                |State(c): State<Shared>, query: Query<Alerts>| async move { reply(alerts::list(&c, query.all).await) },
+            ),
         )
         .route("/sync", post(start_sync))
         .route("/tasks", get(|State(c): State<Shared>| async move { reply(look::tasks(&c).await) }))
@@ -45,7 +70,8 @@ pub fn router(context: Shared) -> Router {
                     Ok(id) => look::task(&c, id).await,
                     Err(error) => Err(error),
                 })
-            }),
+            })
+            .delete(cancel_task),
         )
         .route("/apps", get(|State(c): State<Shared>| async move { reply(look::apps(&c).await) }))
         .route(
@@ -115,6 +141,66 @@ fn number(text: &str) -> Result<i64, OperationError> {
 async fn add_token(State(context): State<Shared>, Extension(peer): Extension<Peer>, bytes: Bytes) -> Response {
     reply(match body(&bytes) {
         Ok(request) => tokens::add(&context, request, &peer.0).await,
+        Err(error) => Err(error),
+    })
+}
+
+type Named = Segment<String>;
+
+async fn renew_token(
+    State(context): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    Segment(name): Named,
+    bytes: Bytes,
+) -> Response {
+    reply(match body(&bytes) {
+        Ok(request) => manage::renew(&context, name, request, &peer.0).await,
+        Err(error) => Err(error),
+    })
+}
+
+async fn edit_token(
+    State(context): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    Segment(name): Named,
+    bytes: Bytes,
+) -> Response {
+    reply(match body(&bytes) {
+        Ok(request) => manage::edit(&context, name, request, &peer.0).await,
+        Err(error) => Err(error),
+    })
+}
+
+async fn remove_token(
+    State(context): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    Segment(name): Named,
+    bytes: Bytes,
+) -> Response {
+    reply(match body(&bytes) {
+        Ok(request) => removal::request(&context, name, request, &peer.0).await,
+        Err(error) => Err(error),
+    })
+}
+
+async fn take_over(State(context): State<Shared>, Extension(peer): Extension<Peer>, Segment(name): Named) -> Response {
+    reply(manage::take_over(&context, name, &peer.0).await)
+}
+
+async fn order_tokens(State(context): State<Shared>, Extension(peer): Extension<Peer>, bytes: Bytes) -> Response {
+    reply(match body(&bytes) {
+        Ok(request) => manage::order(&context, request, &peer.0).await,
+        Err(error) => Err(error),
+    })
+}
+
+async fn cancel_task(
+    State(context): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    Segment(id): Segment<String>,
+) -> Response {
+    reply(match number(&id) {
+        Ok(id) => tasks::cancel(&context, id, &peer.0).await,
         Err(error) => Err(error),
     })
 }

@@ -28,7 +28,7 @@ const SCARCE: i64 = 8;
 /// Required at first, taken away later.
 const TAKEN_AWAY: &str = "1600000044";
 /// How long a run may take.
-const PATIENCE: Duration = Duration::from_secs(150);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// Between looks and between tries.
 const LOOK: Duration = Duration::from_millis(150);
 /// For how long nothing may change before it counts as rest.

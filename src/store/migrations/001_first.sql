@@ -31,7 +31,8 @@ CREATE TABLE location (
     sealed_token BLOB NOT NULL,
     token_fingerprint TEXT NOT NULL UNIQUE,
     expires_at INTEGER NOT NULL,
-    token_state TEXT NOT NULL CHECK (token_state IN ('valid', 'expired', 'revoked', 'rejected', 'unreachable')),
+    token_state TEXT NOT NULL CHECK (token_state IN
+        ('valid', 'expired', 'revoked', 'rejected', 'read-only', 'wrong-kind', 'unreachable')),
     claim_wanted INTEGER NOT NULL CHECK (claim_wanted IN (0, 1)),
     owner_id TEXT,                       -- mdmInfo.id as last seen; NULL when nobody holds it
     owner_name TEXT,
@@ -39,8 +40,30 @@ CREATE TABLE location (
     generation INTEGER NOT NULL,         -- the assignments that count
     assignments_version TEXT,            -- versionId for reading only what changed
     last_synced INTEGER,
-    last_full_sync INTEGER
+    last_full_sync INTEGER,
+    -- What the administrator noted.
+    description TEXT NOT NULL DEFAULT '',
+    account_email TEXT NOT NULL DEFAULT '', -- of the account that made the token
+    categories TEXT NOT NULL DEFAULT '[]', -- JSON array
+    contacts TEXT NOT NULL DEFAULT '[]',   -- JSON array: who knows the account
+    -- It is to go, its licences first: nothing is assigned any more.
+    leaving INTEGER NOT NULL DEFAULT 0 CHECK (leaving IN (0, 1))
 ) STRICT;
+
+-- What an administrator should know, once for each occasion.
+CREATE TABLE alert (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    location_id INTEGER REFERENCES location (id) ON DELETE CASCADE,
+    subject TEXT NOT NULL,               -- its name then
+    occasion TEXT NOT NULL,              -- the threshold, or who it was: the same one is told once
+    grave INTEGER NOT NULL CHECK (grave IN (0, 1)),
+    message TEXT NOT NULL,
+    advice TEXT NOT NULL,
+    raised_at INTEGER NOT NULL,
+    ended_at INTEGER
+) STRICT;
+CREATE UNIQUE INDEX alert_open ON alert (kind, coalesce(location_id, 0), occasion) WHERE ended_at IS NULL;
 
 CREATE TABLE asset (
     location_id INTEGER NOT NULL REFERENCES location (id) ON DELETE CASCADE,
@@ -226,7 +249,7 @@ CREATE TABLE task (
     kind TEXT NOT NULL,
     location_id INTEGER REFERENCES location (id) ON DELETE SET NULL,
     subject TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed')),
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed', 'cancelled')),
     done INTEGER NOT NULL DEFAULT 0,
     total INTEGER NOT NULL DEFAULT 0,
     detail TEXT NOT NULL DEFAULT '',

@@ -1,0 +1,34 @@
+//! Tasks: what takes longer than a request. Calling one off: what waits never begins; a sync that runs is dropped and
+//! changes nothing, for it is applied as a whole or not at all; a removal stops where it is and the location stays.
+
+use super::view::TaskView;
+use super::{Kind, OperationError, Shared, look};
+use crate::store::{StoreError, audit, locations, tasks};
+
+/// Calls a task off.
+pub async fn cancel(context: &Shared, id: i64, who: &str) -> Result<TaskView, OperationError> {
+    let (now, who) = (context.clock.now(), who.to_owned());
+    let task = context
+        .store
+        .write(move |w| -> Result<tasks::Task, OperationError> {
+            let task = tasks::by_id(w, id)?.ok_or_else(|| look::no_such_task(id))?;
+            if !tasks::cancel(w, id, now)? {
+                return Err(OperationError::new(
+                    Kind::Conflict,
+                    "task-ended",
+                    format!("task {id} ({} of {}) has ended already: {}", task.kind, task.subject, task.state),
+                    "",
+                ));
+            }
+            if let Some(location) = task.location {
+                locations::set_leaving(w, location, false)?;
+            }
+            audit::write(w, now, &who, "task cancelled", &format!("{id} ({} of {})", task.kind, task.subject))?;
+            let gone = || StoreError::Damaged("a task vanished while it was cancelled".into());
+            Ok(tasks::by_id(w, id)?.ok_or_else(gone)?)
+        })
+        .await?;
+    context.workers.cancelled(id);
+    context.plan_now.notify_one();
+    look::task_view(&task)
+}

@@ -1,0 +1,169 @@
+//! What an administrator does with a content token that is here: renews it, edits notes, sets the order in which licences are
+//! used, takes a location back.
+
+use std::sync::Arc;
+
+use super::{checked_name, claim, first_sync, keep, refused, show};
+use crate::apple::{self, ContentToken};
+use crate::model::LocationId;
+use crate::operations::locations::bearer;
+use crate::operations::view::{TokenAddedView, TokenEditRequest, TokenOrderRequest, TokenRenewRequest, TokenView};
+use crate::operations::{Kind, OperationError, Shared, alerts, look, tokens};
+use crate::store::locations::{self, Location, Notes};
+use crate::store::{StoreError, audit};
+
+/// Puts a newer token of the same location in place of the old one. Everything that belongs to the location stays; calls
+/// that are under way with the old token are repeated with the new one.
+pub async fn renew(
+    context: &Shared,
+    name: String,
+    request: TokenRenewRequest,
+    who: &str,
+) -> Result<TokenAddedView, OperationError> {
+    let known = find(context, &name).await?;
+    let token = Arc::new(ContentToken::from_file(request.content.as_bytes())?);
+    super::check_unexpired(&token, context.clock.now())?;
+    super::check_unknown(context, &token).await?;
+    let bearer = apple::Location::new(known.uid.as_str(), token.clone()).urgent();
+    let reply = context.apple.client_config(&bearer).await.map_err(refused)?;
+    let (config, owner) = (reply.body, reply.mdm_info);
+    if config.u_id != known.uid {
+        let other = config.location_name.as_deref().unwrap_or("a location without a name");
+        return Err(OperationError::new(
+            Kind::Conflict,
+            "wrong-location",
+            format!(
+                "this content token belongs to \"{other}\" ({}), not to \"{}\": it cannot renew that",
+                token.organisation(),
+                known.name
+            ),
+            "Nothing was changed. Download the token of the right location, or add this one as a location of its own: \
+             vppd token add FILE --name NAME",
+        ));
+    }
+    let label = known.name.clone();
+    let kept = keep(context, &label, &token, &config, owner.as_ref(), Some(known), who).await?;
+    // Renewing is no take-over: whoever holds the location keeps it.
+    if owner.is_none() {
+        claim(context, kept.id, &bearer).await?;
+    }
+    alerts::watch_expiry(context).await?;
+    let task = first_sync(context, &kept).await?;
+    context.nudge(kept.id);
+    context.plan_now.notify_one();
+    log::info!(location = kept.name.as_str(); "the content token of location \"{}\" was renewed by {who}", kept.name);
+    Ok(TokenAddedView { token: show(context, kept.uid).await?, task })
+}
+
+/// The location with this name or Apple's id.
+pub(super) async fn find(context: &Shared, name: &str) -> Result<Location, OperationError> {
+    let name = name.to_owned();
+    let read = context.store.read(move |c| -> Result<Location, OperationError> {
+        locations::by_name_or_uid(c, &name)?.ok_or_else(|| look::no_such_location(&name))
+    });
+    read.await
+}
+
+/// Takes a location over on purpose from whoever holds it now.
+pub async fn take_over(context: &Shared, name: String, who: &str) -> Result<TokenView, OperationError> {
+    let location = find(context, &name).await?;
+    claim(context, location.id, &bearer(context, &location)?.urgent()).await?;
+    let (now, who, subject) = (context.clock.now(), who.to_owned(), location.name.clone());
+    log::info!(location = subject.as_str(); "location \"{subject}\" was taken over by {who}");
+    context
+        .store
+        .write(move |w| -> Result<(), StoreError> { audit::write(w, now, &who, "location taken over", &subject) })
+        .await?;
+    context.nudge(location.id);
+    context.plan_now.notify_one();
+    show(context, location.uid).await
+}
+
+/// Longest note of each kind, in characters.
+const LONGEST: usize = 2_000;
+/// Most categories or contacts.
+const MOST: usize = 50;
+
+/// Changes the name and the notes; what the request leaves out stays.
+pub async fn edit(
+    context: &Shared,
+    name: String,
+    request: TokenEditRequest,
+    who: &str,
+) -> Result<TokenView, OperationError> {
+    let new_name = request.name.as_deref().map(checked_name).transpose()?;
+    let single = [("description", &request.description), ("account e-mail", &request.account_email)];
+    let lists = [("categories", &request.categories), ("contacts", &request.contacts)];
+    let longest = |text: &String| text.chars().count() > LONGEST;
+    let too_long = single.iter().find(|(_, text)| text.as_ref().is_some_and(longest)).map(|(what, _)| what);
+    let too_many = |list: &Vec<String>| list.len() > MOST || list.iter().any(longest);
+    let too_many = lists.iter().find(|(_, list)| list.as_ref().is_some_and(too_many)).map(|(what, _)| what);
+    if let Some(what) = too_long.or(too_many) {
+        return Err(OperationError::invalid(
+            "too-long",
+            format!("the {what} are too long: at most {LONGEST} characters each, and {MOST} of a kind"),
+            "Nothing was changed.",
+        ));
+    }
+    let (now, who) = (context.clock.now(), who.to_owned());
+    let uid = context
+        .store
+        .write(move |w| -> Result<String, OperationError> {
+            let location = locations::by_name_or_uid(w, &name)?.ok_or_else(|| look::no_such_location(&name))?;
+            let label = new_name.unwrap_or(location.name);
+            if let Some(other) = locations::by_name_or_uid(w, &label)?
+                && other.id != location.id
+            {
+                return Err(OperationError::new(
+                    Kind::Conflict,
+                    "name-taken",
+                    format!("another location is called \"{}\"", other.name),
+                    "Nothing was changed. Choose another name.",
+                ));
+            }
+            let old = location.notes;
+            let notes = Notes {
+                description: request.description.unwrap_or(old.description),
+                account_email: request.account_email.unwrap_or(old.account_email),
+                categories: request.categories.unwrap_or(old.categories),
+                contacts: request.contacts.unwrap_or(old.contacts),
+            };
+            locations::annotate(w, location.id, &label, &notes)?;
+            audit::write(w, now, &who, "location edited", &label)?;
+            Ok(location.uid)
+        })
+        .await?;
+    show(context, uid).await
+}
+
+/// Sets the order in which the locations' licences are used: those named first, the others behind them as they were.
+pub async fn order(context: &Shared, request: TokenOrderRequest, who: &str) -> Result<Vec<TokenView>, OperationError> {
+    let (now, who) = (context.clock.now(), who.to_owned());
+    context
+        .store
+        .write(move |w| -> Result<(), OperationError> {
+            let mut order: Vec<LocationId> = Vec::new();
+            for name in &request.order {
+                let location = locations::by_name_or_uid(w, name)?.ok_or_else(|| look::no_such_location(name))?;
+                if order.contains(&location.id) {
+                    return Err(OperationError::invalid(
+                        "named-twice",
+                        format!("\"{}\" is named twice", location.name),
+                        "Nothing was changed.",
+                    ));
+                }
+                order.push(location.id);
+            }
+            for other in locations::all(w)? {
+                if !order.contains(&other.id) {
+                    order.push(other.id);
+                }
+            }
+            locations::set_order(w, &order)?;
+            audit::write(w, now, &who, "order of locations", &request.order.join(", "))?;
+            Ok(())
+        })
+        .await?;
+    context.plan_now.notify_one();
+    tokens::list(context).await
+}
