@@ -14,7 +14,9 @@ use crate::licensing::plan::{CommandKind, PairStep};
 use crate::licensing::{Licence, Limits, Pair, Step, rectangles};
 use crate::model::{App, DeviceId};
 use crate::store::locations::{Location, TokenState as Kept};
-use crate::store::{StoreError, appliance, assets, commands, devices, enrolments, locations, pairs, tasks};
+use crate::store::{
+    StoreError, appliance, assets, assignments, commands, devices, enrolments, locations, pairs, tasks,
+};
 
 /// Days before its end from which a token is shown as expiring.
 const EXPIRING: jiff::SignedDuration = jiff::SignedDuration::from_hours(60 * 24);
@@ -78,7 +80,6 @@ pub(super) fn token_view(
         Some(owner) => OwnerView::Other { id: owner.id.clone(), name: owner.name.clone() },
     };
     let (state, advice) = token_state(location, &owner, now);
-    let finite = || owned.iter().filter(|asset| !asset.unlimited);
     Ok(TokenView {
         name: location.name.clone(),
         uid: location.uid.clone(),
@@ -96,8 +97,8 @@ pub(super) fn token_view(
         advice,
         owner,
         assets: owned.len() as u64,
-        licences_owned: finite().map(|asset| asset.total.max(0) as u64).sum(),
-        licences_assigned: finite().map(|asset| asset.assigned.max(0) as u64).sum(),
+        licences_owned: owned.iter().filter(|asset| !asset.unlimited).map(|asset| asset.total.max(0) as u64).sum(),
+        licences_assigned: assignments::count(connection, location.id)?,
         added_at: location.added_at,
         last_synced: location.last_synced,
     })
@@ -240,7 +241,7 @@ impl Seen {
         let location = asset
             .map_or("", |asset| snapshot.locations[snapshot.assets[asset as usize].location as usize].name.as_str());
         let next_at = known.and_then(|pair| pair.progress.due).filter(|due| *due > snapshot.now);
-        let next = next_at.map_or(String::new(), |at| at.to_string());
+        let next = next_at.map_or(String::new(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
         let names = Names { location, reason: known.map_or("", |pair| pair.progress.reason.as_str()), next: &next };
         PairView {
             adam_id: snapshot.products[step.product as usize].adam_id.clone(),

@@ -137,7 +137,9 @@ fn take_result(
         return Ok(false);
     }
     let error = outcome::explain(&report.error_chain);
-    commands::finish(w, command.id, state, &error, now)?;
+    // Without an error there is nothing to explain.
+    let told = if state == CommandState::Acknowledged && report.error_chain.is_empty() { "" } else { error.as_str() };
+    commands::finish(w, command.id, state, told, now)?;
     if state == CommandState::FormatError {
         log::error!(device_id = id.0, command_uuid = uuid.as_str(); "device {id} calls our {} malformed", command.request_type);
     }

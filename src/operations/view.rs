@@ -163,7 +163,9 @@ pub struct TokenView {
     pub advice: String,
     pub owner: OwnerView,
     pub assets: u64,
+    /// Without the assets of which there are as many as wanted.
     pub licences_owned: u64,
+    /// Of those.
     pub licences_assigned: u64,
     pub added_at: Timestamp,
     pub last_synced: Option<Timestamp>,
@@ -253,6 +255,8 @@ pub struct AppView {
     pub platforms: Vec<String>,
     pub device_assignable: bool,
     pub revocable: bool,
+    /// As many licences as wanted: `owned` is Apple's greatest number (2147483647) then, and `free` counts down from it;
+    /// neither means anything.
     pub unlimited: bool,
     pub owned: u64,
     /// Assigned at Apple, as far as known.

@@ -134,6 +134,18 @@ pub fn holds(
     Ok(found.is_some())
 }
 
+/// How many licences of a location are assigned, without those of assets of which there are as many as wanted.
+pub fn count(connection: &Connection, location: LocationId) -> Result<u64, StoreError> {
+    let found = row(
+        connection,
+        "SELECT count(*) FROM assignment a JOIN asset s USING (location_id, adam_id, pricing_param)
+         WHERE a.location_id = ?1 AND a.generation = ?2 AND NOT s.unlimited",
+        params![location.0, current(connection, location)?],
+        |row| Ok(row.get::<_, i64>(0)?),
+    )?;
+    Ok(found.unwrap_or(0).max(0) as u64)
+}
+
 /// Whether the serial number holds the app in any location, and no request about it is under way there.
 pub fn is_settled(connection: &Connection, adam_id: &str, serial: &str) -> Result<bool, StoreError> {
     let found = row(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sandbox::apple::AssetName;
 use sandbox::device::Person;
 use vppd::operations::view::*;
-use vppd::operations::{deployments, look, pause};
+use vppd::operations::{deployments, look, pause, tokens};
 
 use crate::support::*;
 
@@ -24,6 +24,11 @@ fn an_app_reaches_every_device_and_its_licence_comes_first() {
         assert_eq!(app.stages(READER).await, counts([(Stage::Installed, 6)]));
         assert_eq!(app.holders(READER).len(), 6);
         assert_eq!(app.installed(READER), app.holders(READER));
+        let token = tokens::show(&app.context, "Leeds".into()).await.unwrap();
+        assert_eq!((token.licences_assigned, token.licences_owned), (6, 10), "not as of the last sync, but now");
+        let serial = app.holders(READER).into_iter().next().unwrap();
+        let commands = look::device(&app.context, serial).await.unwrap().commands;
+        assert!(!commands.is_empty() && commands.iter().all(|command| command.error.is_empty()), "nothing went wrong");
         app.assert_clean();
     });
 }
