@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::Session;
 use super::client::segment;
 use super::output::Page;
-use super::table::{Grid, dash, word};
+use super::table::{Grid, clean, dash, word};
 use crate::operations::view::{AppDetailView, AppView, PairView};
 
 #[derive(Debug, Subcommand)]
@@ -14,8 +14,8 @@ pub enum Command {
     List,
     /// Show one app under each location, and where it stands on each device
     Show {
-        /// Apple's number of the app
-        #[arg(value_parser = adam_id)]
+        /// The number in the app's App Store address: 361309726 or id361309726
+        #[arg(value_name = "ADAMID", value_parser = adam_id)]
         adam_id: String,
     },
 }
@@ -49,7 +49,6 @@ fn list(apps: &[AppView], page: &Page) -> String {
 fn apps_table(apps: &[AppView], page: &Page) -> String {
     let mut grid = Grid::new(&[
         "ADAM ID",
-        "TYPE",
         ">OWNED",
         ">ASSIGNED",
         ">FREE",
@@ -57,23 +56,24 @@ fn apps_table(apps: &[AppView], page: &Page) -> String {
         ">INSTALLED",
         ">WAITING",
         ">FAILED",
-        "LOCATION",
-        "~BUNDLE ID",
+        "?LOCATION",
+        "?TYPE",
+        "?BUNDLE ID",
     ]);
     for app in apps {
-        let free = if app.unlimited { "unlimited".to_owned() } else { app.free.to_string() };
-        let devices = if app.device_assignable { "" } else { " (not for devices)" };
+        let licences = |number: u64| if app.unlimited { "unlimited".to_owned() } else { number.to_string() };
+        let devices = if app.device_assignable { "" } else { ", not for devices" };
         grid.row([
             app.adam_id.clone(),
-            format!("{}{devices}", app.product_type),
-            app.owned.to_string(),
+            licences(app.owned),
             app.assigned.to_string(),
-            free,
+            licences(app.free),
             app.wanted.to_string(),
             app.installed.to_string(),
             app.waiting.to_string(),
             app.failed.to_string(),
             app.location.clone(),
+            format!("{}{devices}", app.product_type),
             dash(app.bundle_id.as_deref().unwrap_or_default()),
         ]);
     }
@@ -83,16 +83,16 @@ fn apps_table(apps: &[AppView], page: &Page) -> String {
 fn show(detail: &AppDetailView, page: &Page) -> String {
     let apps = apps_table(&detail.apps, page);
     if detail.pairs.is_empty() {
-        return format!(
-            "{apps}\n\nNo device shall have it. Deploy it: vppd deploy add --app ADAMID --to all-devices --purpose required"
-        );
+        let adam_id = detail.apps.first().map_or("ADAMID", |app| app.adam_id.as_str());
+        let deploy = format!("vppd deploy add --app {} --to all-devices --purpose required", clean(adam_id));
+        return format!("{apps}\n\nNo device shall have it. Bring it to all devices:\n  {deploy}");
     }
     format!("{apps}\n\n{}", pairs(&detail.pairs, "SERIAL", |pair| pair.serial.clone(), page))
 }
 
 /// Where pairs stand; `name` tells them apart under `header`.
 pub(super) fn pairs(pairs: &[PairView], header: &str, name: impl Fn(&PairView) -> String, page: &Page) -> String {
-    let mut grid = Grid::new(&[header, "STAGE", "LICENCE", "DEVICE SAYS", "NEXT", "~WHY"]);
+    let mut grid = Grid::new(&[header, "STAGE", "LICENCE", "?DEVICE SAYS", "?NEXT", "~WHY"]);
     for pair in pairs {
         grid.row([
             name(pair),
@@ -112,9 +112,8 @@ mod tests {
     use crate::cli::tests::{page, time};
     use crate::operations::view::{LicenceState, Stage};
 
-    #[test]
-    fn an_app_shows_where_it_stands_on_each_device() {
-        let app = AppView {
+    fn app() -> AppView {
+        AppView {
             adam_id: "361309726".to_owned(),
             pricing_param: "STDQ".to_owned(),
             location: "Leeds".to_owned(),
@@ -132,7 +131,20 @@ mod tests {
             installed: 48,
             waiting: 1,
             failed: 0,
-        };
+        }
+    }
+
+    #[test]
+    fn an_app_with_as_many_licences_as_wanted_shows_no_number() {
+        let free = AppView { unlimited: true, owned: 2_147_483_647, free: 2_147_483_640, ..app() };
+        let shown = list(&[free], &page(Some(80)));
+        assert!(shown.contains("361309726  unlimited        49  unlimited      51"), "{shown}");
+        assert!(!shown.contains("21474836"), "{shown}");
+        assert!(shown.lines().take(2).all(|line| line.chars().count() <= 80), "{shown}");
+    }
+
+    #[test]
+    fn an_app_shows_where_it_stands_on_each_device() {
         let pair = PairView {
             adam_id: "361309726".to_owned(),
             serial: "C02".to_owned(),
@@ -144,12 +156,12 @@ mod tests {
             next_at: Some(time("06:05")),
         };
         let expected = "\
-ADAM ID    TYPE  OWNED  ASSIGNED  FREE  WANTED  INSTALLED  WAITING  FAILED  LOCATION  BUNDLE ID
-361309726  App      50        49     0      51         48        1       0  Leeds     -
+ADAM ID    OWNED  ASSIGNED  FREE  WANTED  INSTALLED  WAITING  FAILED  LOCATION  TYPE  BUNDLE ID
+361309726     50        49     0      51         48        1       0  Leeds     App   -
 
 SERIAL  STAGE                LICENCE  DEVICE SAYS  NEXT              WHY
 C02     waiting-for-licence  none     -            2026-11-02 06:05  All 50 licences are in use; 1 device waits.";
-        let detail = AppDetailView { apps: vec![app], pairs: vec![pair] };
+        let detail = AppDetailView { apps: vec![app()], pairs: vec![pair] };
         assert_eq!(show(&detail, &page(None)), expected);
     }
 

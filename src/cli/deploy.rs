@@ -11,14 +11,16 @@ use crate::operations::view::{DeployRequest, DeploymentView, PurposeView};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Bring an app to devices, or take it away
+    #[command(after_help = ADD_EXAMPLES)]
     Add {
-        /// Apple's number of the app (adamId)
+        /// The number in the app's App Store address: 361309726 or id361309726
         #[arg(long, value_name = "ADAMID", value_parser = adam_id)]
         app: String,
         /// all-devices, or serial:SERIAL for one device
         #[arg(long, value_name = "DEVICES", value_parser = scope)]
         to: String,
-        #[arg(long, value_enum)]
+        /// required: they shall have the app; uninstall: they shall not have it
+        #[arg(long, value_enum, hide_possible_values = true)]
         purpose: Purpose,
     },
     /// List the deployments
@@ -29,6 +31,13 @@ pub enum Command {
         id: i64,
     },
 }
+
+const ADD_EXAMPLES: &str = "\
+A deployment to one device outranks one to all devices. To see what follows: vppd plan
+
+Examples:
+  vppd deploy add --app 361309726 --to all-devices --purpose required
+  vppd deploy add --app 361309726 --to serial:DMPXK2ABCDEF --purpose uninstall";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Purpose {
@@ -57,7 +66,7 @@ pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<(
     }
 }
 
-/// The scopes that exist; vppd looks whether it knows the serial number.
+/// The scopes that exist. A serial number need not have enrolled yet.
 fn scope(text: &str) -> Result<String, String> {
     match text.strip_prefix("serial:") {
         Some(serial) if !serial.is_empty() => Ok(text.to_owned()),

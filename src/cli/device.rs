@@ -15,7 +15,8 @@ pub enum Command {
     List,
     /// Show one device, its apps and its latest commands
     Show {
-        /// Serial number or UDID
+        /// Its serial number, or its UDID
+        #[arg(value_name = "SERIAL")]
         serial: String,
     },
 }
@@ -34,7 +35,7 @@ fn list(devices: &[DeviceView], page: &Page) -> String {
     if devices.is_empty() {
         return "No devices yet. Enrol one: vppd enrol profile".to_owned();
     }
-    let mut grid = Grid::new(&["SERIAL", "STATE", "MODEL", "OS", ">APPS", ">QUEUE", "LAST SEEN", "~PROBLEM"]);
+    let mut grid = Grid::new(&["SERIAL", "STATE", "?MODEL", "?OS", ">APPS", ">QUEUE", "LAST SEEN", "~PROBLEM"]);
     for device in devices {
         let name = if device.serial.is_empty() { &device.udid } else { &device.serial };
         grid.row([
@@ -85,7 +86,7 @@ fn show(detail: &DeviceDetailView, page: &Page) -> String {
 }
 
 fn commands(commands: &[CommandView], page: &Page) -> String {
-    let mut grid = Grid::new(&["COMMAND", "ABOUT", "STATE", "QUEUED", "ANSWERED", "~ERROR"]);
+    let mut grid = Grid::new(&["COMMAND", "ABOUT", "STATE", "?QUEUED", "?ANSWERED", "~ERROR"]);
     for command in commands {
         grid.row([
             command.request_type.clone(),

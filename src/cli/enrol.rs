@@ -23,8 +23,14 @@ use crate::operations::view::{EnrolRequest, EnrolView};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make an enrolment profile, for Apple Configurator or to be opened on the device
+    #[command(after_help = PROFILE_EXAMPLES)]
     Profile(ProfileArguments),
 }
+
+const PROFILE_EXAMPLES: &str = "\
+Examples:
+  vppd enrol profile --serial DMPXK2ABCDEF
+  vppd enrol profile --count 30 --expires 8h --output class-3b.mobileconfig";
 
 #[derive(Debug, clap::Args)]
 pub struct ProfileArguments {
@@ -34,7 +40,8 @@ pub struct ProfileArguments {
     /// How many devices may use it [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
-    /// Until when: a duration such as 24h, or a time such as 2026-12-01T12:00:00Z
+    /// Until when: a duration such as 24h, or a time such as 2026-12-01T12:00:00Z [default:
+    /// `profile-lifetime` in the settings file]
     #[arg(long, value_name = "WHEN", value_parser = expiry)]
     expires: Option<Expiry>,
     /// Where to write it [default: a file in this folder with the name that vppd suggests]; - is standard output

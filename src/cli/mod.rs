@@ -37,18 +37,31 @@ const FAILED: u8 = 1;
 const WRONG_ARGUMENTS: u8 = 2;
 const WRONG_SETTINGS: u8 = 78;
 
+/// The heading of the options that every subcommand takes.
+const GLOBAL: &str = "Everywhere";
+
+const AFTER_HELP: &str = "\
+Exit status: 0 done, 1 failed, 2 wrong arguments, 78 wrong settings.
+
+First steps:
+  vppd check
+  vppd token add sToken_for_Leeds.vpptoken --name Leeds
+  vppd deploy add --app 361309726 --to all-devices --purpose required
+  vppd enrol profile --count 30 --output class-3b.mobileconfig
+  vppd plan";
+
 /// Apple volume licences: the right app on the right device, no licence wasted.
 #[derive(Debug, Parser)]
-#[command(name = "vppd", version, arg_required_else_help = true)]
+#[command(name = "vppd", version, arg_required_else_help = true, after_help = AFTER_HELP)]
 pub struct Arguments {
     /// The settings file
-    #[arg(long, global = true, value_name = "FILE", default_value = config::DEFAULT_PATH)]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE", default_value = config::DEFAULT_PATH)]
     pub config: PathBuf,
-    /// The control socket of the running vppd, if it is not the one in the settings file
-    #[arg(long, global = true, value_name = "PATH")]
+    /// The control socket of the running vppd [default: the one in the settings file]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// Print the server's JSON instead of tables
-    #[arg(long, global = true)]
+    /// Print JSON instead of tables
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
     #[command(subcommand)]
     pub command: Command,
@@ -56,33 +69,33 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the daemon in the foreground
+    /// Run the daemon in the foreground, as systemd does
     Run,
     /// Check the settings file and tell everything that is wrong with it
     Check,
-    /// Show how vppd is
+    /// Show how vppd is, and what needs attention
     Status,
-    /// Content tokens: add them, look at them
+    /// Add, renew and show content tokens
     #[command(subcommand)]
     Token(token::Command),
-    /// Read Apple's records of one location, or of all, anew
+    /// Read everything anew that Apple knows of one location, or of all
     Sync(sync::Arguments),
-    /// What an administrator should know
+    /// Show what an administrator should know
     #[command(subcommand)]
     Alert(alert::Command),
-    /// What vppd has been asked to do, and how far it is
+    /// Show what vppd was asked to do, and how far it is
     #[command(subcommand)]
     Task(task::Command),
-    /// Apps and books with their licences
+    /// Show apps and books, their licences, and where they are
     #[command(subcommand)]
     App(app::Command),
-    /// Enrolled devices
+    /// Show enrolled devices
     #[command(subcommand)]
     Device(device::Command),
-    /// Enrol devices
+    /// Make enrolment profiles for devices
     #[command(subcommand)]
     Enrol(enrol::Command),
-    /// Which apps go to which devices
+    /// Say which apps go to which devices
     #[command(subcommand)]
     Deploy(deploy::Command),
     /// Show what vppd would do now, and why, without doing it

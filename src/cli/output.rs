@@ -82,6 +82,11 @@ impl Output {
 }
 
 impl Page {
+    /// The day.
+    pub fn day(&self, time: Timestamp) -> String {
+        time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d").to_string()
+    }
+
     /// The time to the minute; `-` when there is none.
     pub fn time(&self, time: impl Into<Option<Timestamp>>) -> String {
         match time.into() {

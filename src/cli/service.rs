@@ -10,7 +10,7 @@ use crate::operations::view::{PauseRequest, PauseView, StatusView};
 #[derive(Debug, Args)]
 pub struct PauseArguments {
     /// Why, for whoever looks at the status
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
 }
 

@@ -7,14 +7,14 @@ use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use super::client::{Answer, ClientError};
+use super::client::ClientError;
 use super::table::clean;
 use super::{Session, task};
 use crate::operations::view::{SyncRequest, TaskState, TaskView};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Your name for the location, or its uId; all locations if absent
+    /// Your name for the location, or its uId [default: all locations]
     location: Option<String>,
     /// Return as soon as vppd has accepted the tasks
     #[arg(long)]
@@ -36,18 +36,13 @@ pub(super) async fn run(arguments: Arguments, session: &Session) -> anyhow::Resu
     watch(answer.view()?, answer.view()?, session).await
 }
 
-/// Follows one task to its end.
-pub(super) async fn follow(answer: &Answer, session: &Session) -> anyhow::Result<()> {
+/// Watches one task until it has ended and tells how. Errors when it was not done.
+pub(super) async fn watch_one(answer: &Answer, session: &Session) -> anyhow::Result<()> {
     watch(vec![answer.view()?], vec![answer.json()?], session).await
 }
 
 async fn watch(tasks: Vec<TaskView>, values: Vec<Value>, session: &Session) -> anyhow::Result<()> {
-    let mut followed = Followed::new(tasks, values, !session.out.json);
-    while !followed.finished() {
-        session.clock.sleep(LOOK).await;
-        followed.look(session).await?;
-    }
-    let (tasks, values) = followed.end();
+    let (tasks, values) = follow(tasks, values, session).await?;
     if session.out.json {
         session.out.json(&Value::Array(values))?;
     } else if tasks.is_empty() {
@@ -61,6 +56,31 @@ async fn watch(tasks: Vec<TaskView>, values: Vec<Value>, session: &Session) -> a
     }
 }
 
+/// Watches the tasks, whose JSON is `values`, until all have ended; returns how they ended.
+async fn follow(
+    tasks: Vec<TaskView>,
+    values: Vec<Value>,
+    session: &Session,
+) -> Result<(Vec<TaskView>, Vec<Value>), ClientError> {
+    let mut followed = Followed::new(tasks, values, !session.out.json);
+    while !followed.finished() {
+        session.clock.sleep(LOOK).await;
+        followed.look(session).await?;
+    }
+    Ok(followed.end())
+}
+
+/// Watches one task until it has ended; returns how it ended.
+pub(super) async fn follow_one(
+    task: TaskView,
+    value: Value,
+    session: &Session,
+) -> Result<(TaskView, Value), ClientError> {
+    let (tasks, values) = follow(vec![task], vec![value], session).await?;
+    let ended = tasks.into_iter().zip(values).next();
+    ended.ok_or_else(|| ClientError::NotUnderstood("a task was lost".to_owned()))
+}
+
 const NOTHING: &str =
     "There is nothing to sync: no content token has been added. Add one: vppd token add FILE --name NAME";
 
@@ -71,7 +91,7 @@ pub(super) fn started(task: &TaskView) -> String {
 }
 
 /// How a task has ended, in one or two lines.
-fn outcome(task: &TaskView) -> String {
+pub(super) fn outcome(task: &TaskView) -> String {
     match &task.error {
         Some(error) if error.advice.is_empty() => {
             format!("{}: failed: {}", clean(&task.subject), clean(&error.message))

@@ -12,18 +12,27 @@ pub enum Command {
     /// List the tasks, the newest first
     List,
     /// Show one task
-    Show { id: i64 },
+    Show {
+        /// Its number in `vppd task list`
+        id: i64,
+    },
     /// Watch a task until it has ended
-    Watch { id: i64 },
-    /// Call a task off
-    Cancel { id: i64 },
+    Watch {
+        /// Its number in `vppd task list`
+        id: i64,
+    },
+    /// Call off a task that waits or runs
+    Cancel {
+        /// Its number in `vppd task list`
+        id: i64,
+    },
 }
 
 pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<()> {
     match command {
         Command::List => session.out.show_list(&session.client.get("/v1/tasks").await?, list),
         Command::Show { id } => session.out.show(&session.client.get(&path(id)).await?, show),
-        Command::Watch { id } => sync::follow(&session.client.get(&path(id)).await?, session).await,
+        Command::Watch { id } => sync::watch_one(&session.client.get(&path(id)).await?, session).await,
         Command::Cancel { id } => session.out.show(&session.client.delete(&path(id)).await?, show),
     }
 }
@@ -37,7 +46,7 @@ fn list(tasks: &[TaskView], page: &Page) -> String {
     if tasks.is_empty() {
         return "No tasks yet.".to_owned();
     }
-    let mut grid = Grid::new(&[">ID", "TASK", "SUBJECT", "STATE", ">PROGRESS", "CREATED", "~DETAIL"]);
+    let mut grid = Grid::new(&[">ID", "TASK", "SUBJECT", "STATE", "?>PROGRESS", "CREATED", "~DETAIL"]);
     for task in tasks {
         grid.row([
             task.id.to_string(),

@@ -178,6 +178,48 @@ async fn a_sync_waits_until_its_tasks_are_done_and_fails_with_them() {
 }
 
 #[tokio::test]
+async fn adding_a_token_follows_the_first_sync_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.vpptoken");
+    std::fs::write(&file, "dG9rZW4=").unwrap();
+    let token = |assets: u64| {
+        json!({
+            "name": "Leeds", "uid": "1", "location_name": "Leeds", "organisation": "", "country": "GB", "platform": "",
+            "website": "", "expires_at": "2027-11-02T06:00:00Z", "state": "valid", "advice": "", "owner": {"holder": "us"},
+            "assets": assets, "licences_owned": 0, "licences_assigned": 0, "added_at": "2026-11-02T06:00:00Z",
+            "last_synced": null
+        })
+    };
+    let task = |state: &str, error: Value| {
+        json!({
+            "id": 5, "kind": "sync", "subject": "Leeds", "state": state, "done": 0, "total": 0, "detail": "", "error": error,
+            "created_at": "2026-11-02T06:00:00Z", "started_at": null, "finished_at": null
+        })
+    };
+    let error = json!({ "code": "c", "message": "Apple is away" });
+    for (end, error) in [("done", Value::Null), ("failed", error)] {
+        let (added, read) = (json!({ "token": token(0), "task": task("waiting", Value::Null) }), token(12));
+        let ended = task(end, error);
+        let answer = ended.clone();
+        let routes = Router::new()
+            .route("/v1/tokens", post(async || Json(added)))
+            .route("/v1/tokens/1", get(async || Json(read)))
+            .route("/v1/tasks/5", get(async || Json(answer)));
+        let place = folder.path().join(end);
+        std::fs::create_dir(&place).unwrap();
+        let socket = serve(&place, routes);
+        let words = ["token", "add", file.to_str().unwrap(), "--name", "Leeds"];
+        let (result, printed) = ask_at(&socket, &[&words[..], &["--json"]].concat()).await;
+        assert_eq!(result.is_ok(), end == "done");
+        assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), json!({ "token": token(12), "task": ended }));
+        let (_, printed) = ask_at(&socket, &words).await;
+        assert!(printed.contains("apps and books:  12"), "{printed}");
+        let (result, printed) = ask_at(&socket, &[&words[..], &["--no-wait"]].concat()).await;
+        assert!(result.is_ok() && printed.contains("apps and books:  0"), "{printed}");
+    }
+}
+
+#[tokio::test]
 async fn json_is_printed_as_the_server_has_sent_it() {
     let folder = tempfile::tempdir().unwrap();
     let routes = Router::new().route("/v1/deployments", get(async || Json(json!([deployment(1)]))));

@@ -6,20 +6,21 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use super::client::segment;
+use super::client::{Answer, segment};
 use super::output::Page;
 use super::table::{Grid, clean, dash, facts, word};
 use super::{Session, sync};
 use crate::operations::view::{
-    OwnerView, TokenAddRequest, TokenAddedView, TokenEditRequest, TokenOrderRequest, TokenRemovalView,
+    OwnerView, TaskState, TokenAddRequest, TokenAddedView, TokenEditRequest, TokenOrderRequest, TokenRemovalView,
     TokenRemoveRequest, TokenRenewRequest, TokenView,
 };
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Add a content token, or renew one, and read its location for the first time
+    /// Add a content token, or renew one, and read its location
+    #[command(after_help = ADD_EXAMPLES)]
     Add {
-        /// The .vpptoken file from Apple School Manager or Apple Business Manager; - reads standard input
+        /// The .vpptoken file from Apple's portal; - reads standard input
         file: PathBuf,
         /// What you call the location
         #[arg(long)]
@@ -27,6 +28,9 @@ pub enum Command {
         /// Take the location over from another MDM server: that one must no longer use it
         #[arg(long)]
         take_over: bool,
+        /// Return as soon as vppd has the token, before the location has been read
+        #[arg(long)]
+        no_wait: bool,
     },
     /// List the content tokens, in the order in which their licences are used
     List(Filter),
@@ -103,23 +107,27 @@ pub struct Remove {
     yes: bool,
 }
 
+const ADD_EXAMPLES: &str = "\
+A location has one token, valid for a year. To renew it: vppd token renew.
+
+Example:
+  vppd token add sToken_for_Leeds.vpptoken --name Leeds";
+
 /// A content token has a few kilobytes; anything larger is another file.
 const LARGEST_FILE: u64 = 256 << 10;
 
 pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<()> {
     match command {
-        Command::Add { file, name, take_over } => {
+        Command::Add { file, name, take_over, no_wait } => {
             let request = TokenAddRequest { name, content: read(&file)?, take_over };
             let answer = session.client.post("/v1/tokens", &request).await?;
-            session.out.show(&answer, added)
+            if no_wait { session.out.show(&answer, added) } else { read_through("Added.", &answer, session).await }
         }
         Command::List(filter) => list_some(&filter, session).await,
         Command::Renew { location, file } => {
             let request = TokenRenewRequest { content: read(&file)? };
             let answer = session.client.post(&format!("{}/renew", path(&location)), &request).await?;
-            session.out.show(&answer, |added: &TokenAddedView, page| {
-                format!("Renewed.\n\n{}\n\n{}", show(&added.token, page), sync::started(&added.task))
-            })
+            read_through("Renewed.", &answer, session).await
         }
         Command::Edit(edit) => {
             let location = path(&edit.location);
@@ -198,7 +206,7 @@ async fn remove(arguments: Remove, session: &Session) -> anyhow::Result<()> {
     }
     let request = TokenRemoveRequest { revoke_first: arguments.revoke_first };
     let task = session.client.delete_with(&location, &request).await?;
-    sync::follow(&task, session).await
+    sync::watch_one(&task, session).await
 }
 
 fn consequences(removal: &TokenRemovalView, revoke_first: bool) -> String {
@@ -248,6 +256,30 @@ fn read(file: &Path) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Follows the first reading of the location to its end. Errors when it fails, though the token is kept.
+async fn read_through(done: &str, answer: &Answer, session: &Session) -> anyhow::Result<()> {
+    let added: TokenAddedView = answer.view()?;
+    let mut json = answer.json()?;
+    let value = json.get("task").cloned().unwrap_or_default();
+    let (task, value) = sync::follow_one(added.task, value, session).await?;
+    let token = session.client.get(&format!("/v1/tokens/{}", segment(&added.token.uid))).await?;
+    if session.out.json {
+        if let Some(fields) = json.as_object_mut() {
+            fields.insert("task".to_owned(), value);
+            fields.insert("token".to_owned(), token.json()?);
+        }
+        session.out.json(&json)?;
+    } else {
+        let shown = show(&token.view()?, &session.out.page);
+        session.out.text(&format!("{done}\n\n{shown}\n\n{}", sync::outcome(&task)))?;
+    }
+    anyhow::ensure!(
+        task.state == TaskState::Done,
+        "the content token is kept, but its location could not be read; vppd tries again by itself, or now: vppd sync"
+    );
+    Ok(())
+}
+
 fn added(added: &TokenAddedView, page: &Page) -> String {
     format!("Added.\n\n{}\n\n{}", show(&added.token, page), sync::started(&added.task))
 }
@@ -256,15 +288,15 @@ fn list(tokens: &[TokenView], page: &Page) -> String {
     if tokens.is_empty() {
         return "No content tokens yet. Add one: vppd token add FILE --name NAME".to_owned();
     }
-    let mut grid = Grid::new(&["NAME", "STATE", "EXPIRES", ">APPS", ">ASSIGNED", ">OWNED", "SYNCED", "~LOCATION"]);
+    let mut grid = Grid::new(&["NAME", "STATE", "EXPIRES", ">APPS", ">OWNED", ">ASSIGNED", "SYNCED", "?~LOCATION"]);
     for token in tokens {
         grid.row([
             token.name.clone(),
             word(&token.state),
-            page.time(token.expires_at),
+            page.day(token.expires_at),
             token.assets.to_string(),
-            token.licences_assigned.to_string(),
             token.licences_owned.to_string(),
+            token.licences_assigned.to_string(),
             page.time(token.last_synced),
             format!("{}, {}", token.organisation, token.location_name),
         ]);
@@ -341,8 +373,8 @@ mod tests {
     #[test]
     fn tokens_are_listed_without_what_would_steer_the_terminal() {
         let expected = "\
-NAME   STATE      EXPIRES           APPS  ASSIGNED  OWNED  SYNCED  LOCATION
-Leeds  contested  2026-11-02 06:00    12       310    900  -       Example[31m School, Leeds Campus";
+NAME   STATE      EXPIRES     APPS  OWNED  ASSIGNED  SYNCED  LOCATION
+Leeds  contested  2026-11-02    12    900       310  -       Example[31m School, Leeds Campus";
         assert_eq!(list(&[token()], &page(None)), expected);
     }
 
