@@ -16,15 +16,19 @@ fn defaults() -> Config {
     }
 }
 
-/// The shipped file with every key in force, except those whose default is "not set".
-fn uncommented() -> String {
-    let optional = ["certificate = ", "key = ", "ca = ", "extra-ca = "];
-    let line = |line: &str| match line.strip_prefix('#') {
-        Some(setting) if setting.starts_with(' ') || optional.iter().any(|key| setting.starts_with(key)) => {
-            String::new()
+/// How the comment ends above a key that has no default.
+const NOT_SET: &str = " Not set; for example:";
+
+/// The shipped file with every key in force; those that have no default only when `examples` is set.
+fn uncommented(examples: bool) -> String {
+    let mut before = "";
+    let line = |line: &'static str| {
+        let not_set = std::mem::replace(&mut before, line).ends_with(NOT_SET);
+        match line.strip_prefix('#') {
+            Some(setting) if setting.starts_with(|c: char| c.is_ascii_lowercase()) && (examples || !not_set) => setting,
+            Some(_) => "",
+            None => line,
         }
-        Some(setting) => setting.to_owned(),
-        None => line.to_owned(),
     };
     SHIPPED.lines().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -40,12 +44,19 @@ fn the_shipped_file_gives_the_defaults() {
 
 #[test]
 fn the_values_that_the_shipped_file_shows_are_the_defaults() {
-    assert_eq!(Config::from_text("vppd.toml", &uncommented()), Ok(defaults()));
+    assert_eq!(Config::from_text("vppd.toml", &uncommented(false)), Ok(defaults()));
 }
 
 #[test]
-fn the_shipped_file_explains_every_key() {
-    let document = DeTable::parse("").unwrap();
+fn what_the_shipped_file_calls_not_set_are_the_files_that_can_be_named() {
+    let (_, faults, files) = read(&uncommented(true));
+    assert_eq!((faults.len(), files.len()), (0, SHIPPED.matches(NOT_SET).count()));
+}
+
+#[test]
+fn the_shipped_file_has_every_key_and_explains_it() {
+    let text = uncommented(true);
+    let document = DeTable::parse(&text).unwrap();
     let mut reader = Reader::new(document.get_ref());
     reader.section("server", Server::read);
     reader.section("devices", Devices::read);
@@ -55,16 +66,19 @@ fn the_shipped_file_explains_every_key() {
     reader.section("sync", Sync::read);
     reader.section("planner", Planner::read);
     reader.section("log", Log::read);
-    for (section, keys) in reader.known() {
-        let (_, rest) = SHIPPED.split_once(&format!("\n[{section}]\n")).expect(section);
-        let body = rest.split("\n[").next().unwrap_or_default();
-        let lines: Vec<&str> = body.lines().collect();
-        for key in keys {
-            let at = lines.iter().position(|line| line.trim_start_matches('#').starts_with(&format!("{key} = ")));
-            let at = at.unwrap_or_else(|| panic!("[{section}] {key} is not in the shipped file"));
-            let explained = lines[..at].iter().rev().find(|line| !line.starts_with('#') || line.starts_with("# "));
-            assert!(explained.is_some_and(|line| line.starts_with("# ")), "[{section}] {key} is not explained");
-        }
+    let known = reader.known().iter().flat_map(|(section, keys)| keys.iter().map(move |key| (*section, *key)));
+    let mut known: Vec<(&str, &str)> = known.collect();
+    let sections = document.get_ref().iter().map(|(name, keys)| (name.get_ref(), keys.get_ref().as_table().unwrap()));
+    let shown = sections.flat_map(|(name, keys)| keys.keys().map(move |key| (name.as_ref(), key.get_ref().as_ref())));
+    let mut shown: Vec<(&str, &str)> = shown.collect();
+    known.sort_unstable();
+    shown.sort_unstable();
+    assert_eq!(shown, known);
+    let mut explained = false;
+    for line in SHIPPED.lines() {
+        let is_key = line.trim_start_matches('#').starts_with(|c: char| c.is_ascii_lowercase());
+        assert!(!is_key || explained, "{line} is not explained");
+        explained = line.starts_with("# ");
     }
 }
 
