@@ -7,7 +7,7 @@ CI_POINTS ?= 40
 POINTS ?= 300
 SEED ?= 1
 
-.PHONY: help setup demo test lint bench fuzz torture deb clean
+.PHONY: help setup demo test lint docs bench fuzz torture deb clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ lint: setup ## Format, clippy with warnings as errors, documentation, dependency
 	$(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
 	./tests/dependencies
+
+docs: setup ## Write docs/config.md anew from etc/vppd.toml
+	VPPD_WRITE_DOCS=1 $(CARGO) test --locked --quiet --test integration the_page_of_settings
 
 bench: setup ## Measure against a bare server, medians of three (BENCH_JSON=FILE for JSON)
 	$(CARGO) bench --locked --quiet --bench measure

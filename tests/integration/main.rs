@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod apple_trouble;
+mod docs;
 mod foreign_tools;
 mod journey;
 mod layers;
