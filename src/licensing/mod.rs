@@ -6,9 +6,9 @@
 //! - [`snapshot`]: the facts, with interned ids: 24 bytes for a pair (one app on one device).
 //! - [`desired`]: what the deployments want of a device, by written rules.
 //! - [`step`]: what one pair needs next: a table that can be read.
-//! - [`plan`]: all pairs together: who gets the licences there are, who waits.
+//! - [`mod@plan`]: all pairs together: who gets the licences there are, who waits.
 //! - [`progress`]: how the state of one app moves when its device says something.
-//! - [`rectangles`]: pairs packed into as few requests as Apple's limits allow.
+//! - [`mod@rectangles`]: pairs packed into as few requests as Apple's limits allow.
 //! - [`explain`]: the same in words for people.
 
 pub mod desired;

@@ -1,6 +1,6 @@
 //! The database: SQLite in one file, and the only place with SQL.
 //!
-//! - [`writer`]: one thread owns the only connection that writes. Whatever waits is run in one transaction, a savepoint
+//! - `writer`: one thread owns the only connection that writes. Whatever waits is run in one transaction, a savepoint
 //!   each, and answered after one commit: a thousand devices share one disk flush.
 //! - [`Store::read`]: a small pool of read-only connections; each call sees one consistent state.
 //! - one file per noun, with plain functions that take a connection: the caller decides what belongs to one transaction.
