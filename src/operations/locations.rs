@@ -22,6 +22,9 @@ use crate::store::alerts::NewAlert;
 use crate::store::locations::{self, Location, Owner, TokenState};
 use crate::store::{self, StoreError, events, tasks};
 
+/// Longest pause before a failed sync is repeated, and between looks at a token that has expired.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
 /// The tasks of all locations, as the rest sees them.
 #[derive(Default)]
 pub struct Workers {
@@ -116,7 +119,7 @@ pub async fn run(context: Shared) {
     }
 }
 
-/// What a location's task remembers between its rounds. Losing it costs a call or two.
+/// What one round works with.
 pub(super) struct Round {
     pub location: Location,
     pub token: apple::Location,
@@ -124,19 +127,31 @@ pub(super) struct Round {
     pub owned_at: Option<Timestamp>,
 }
 
+/// What a location's task remembers between its rounds. Losing it costs a call or two.
+#[derive(Default)]
+struct Memory {
+    /// When a reply last named us as the owner.
+    owned_at: Option<Timestamp>,
+    /// When the assets were last counted.
+    counted_at: Option<Timestamp>,
+    /// Syncs that failed in a row.
+    failed_syncs: u32,
+    /// No sync by the clock before that.
+    sync_after: Option<Timestamp>,
+}
+
 async fn work(context: Shared, id: LocationId, nudge: Arc<Notify>) {
     let mut failures = 0u32;
-    let mut owned_at = None;
-    let mut counted_at: Option<Timestamp> = None;
+    let mut memory = Memory::default();
     loop {
-        let next = match one_round(&context, id, &mut owned_at, &mut counted_at).await {
+        let next = match one_round(&context, id, &mut memory).await {
             Ok(next) => {
                 failures = 0;
                 next
             }
             Err(error) => {
                 failures += 1;
-                owned_at = None;
+                memory.owned_at = None;
                 let pause = Duration::from_secs(1 << failures.min(9));
                 log::warn!(location_id = id.0; "{error} Next try in {pause:?}.");
                 Some(after(context.clock.now(), pause))
@@ -160,12 +175,11 @@ async fn sleep_until(context: &Context, at: Option<Timestamp>) {
 async fn one_round(
     context: &Shared,
     id: LocationId,
-    owned_at: &mut Option<Timestamp>,
-    counted_at: &mut Option<Timestamp>,
+    memory: &mut Memory,
 ) -> Result<Option<Timestamp>, OperationError> {
     let Some(location) = context.store.read(move |c| locations::by_id(c, id)).await? else { return Ok(None) };
     let token = bearer(context, &location)?;
-    let mut round = Round { location, token, owned_at: *owned_at };
+    let mut round = Round { location, token, owned_at: memory.owned_at };
     if let Some(task) = removal::waiting(context, id).await? {
         let (cancelled, task_id) = (context.workers.task_begins(task.id), task.id);
         let next = tokio::select! {
@@ -182,58 +196,67 @@ async fn one_round(
     if round.location.claim_wanted && round.location.owner.is_none() {
         claim_if_free(context, &mut round).await?;
     }
-    let mut synced = Ok(());
     if let Some(task) = context.store.read(move |c| tasks::next_for(c, id)).await? {
         let (cancelled, task_id) = (context.workers.task_begins(task.id), task.id);
-        // Dropped half-way, a sync has changed nothing.
-        synced = tokio::select! {
+        // Dropped half-way, a sync has changed nothing. One that fails again and again must not keep licences from being
+        // followed.
+        let synced = tokio::select! {
             done = sync::run_task(context, &mut round, task) => done,
             () = cancelled.cancelled() => Ok(()),
         };
         context.workers.task_ends(task_id);
-        *counted_at = Some(context.clock.now());
+        memory.note_sync(&round.location, synced, context.clock.now());
         context.plan_now.notify_one();
     }
-    // A sync that fails again and again must not keep licences from being followed.
     let mut next = licences::settle_and_send(context, &mut round).await?;
-    *owned_at = round.owned_at;
-    synced?;
+    memory.owned_at = round.owned_at;
     let now = context.clock.now();
-    if let Some(due) = scheduled_sync(context, &round.location, now).await? {
-        next = Some(next.map_or(due, |known| known.min(due)));
-    }
+    let due = scheduled_sync(context, &round.location, memory.sync_after, now).await?;
+    next = Some(next.map_or(due, |known| known.min(due)));
     if context.workers.is_waiting(id) {
-        let due = after(counted_at.unwrap_or(now), context.config.sync.waiting_interval);
-        if counted_at.is_some() && due <= now {
-            sync::count_assets(context, &mut round).await?;
-            *counted_at = Some(now);
+        let counted_at = *memory.counted_at.get_or_insert(now);
+        if after(counted_at, context.config.sync.waiting_interval) <= now {
+            sync::count_for_waiting(context, &mut round).await?;
+            memory.counted_at = Some(now);
             context.plan_now.notify_one();
-        } else if counted_at.is_none() {
-            *counted_at = Some(now);
         }
-        let due = after(counted_at.unwrap_or(now), context.config.sync.waiting_interval);
+        let due = after(memory.counted_at.unwrap_or(now), context.config.sync.waiting_interval);
         next = Some(next.map_or(due, |known| known.min(due)));
     }
     Ok(next)
 }
 
-/// Puts a sync in line when it is due; returns when to look again.
+impl Memory {
+    /// Notes how a sync went: after a failed one the next by the clock comes after one minute, two, four, at most an hour.
+    fn note_sync(&mut self, location: &Location, synced: Result<(), OperationError>, now: Timestamp) {
+        self.counted_at = Some(now);
+        let Err(error) = synced else {
+            (self.failed_syncs, self.sync_after) = (0, None);
+            return;
+        };
+        let pause = Duration::from_secs(60 << self.failed_syncs.min(6)).min(LONGEST_PAUSE);
+        self.failed_syncs = self.failed_syncs.saturating_add(1);
+        self.sync_after = Some(after(now, pause));
+        self.owned_at = None;
+        log::warn!(location_id = location.id.0; "location \"{}\" is not synced: {error} Next try in {pause:?}.", location.name);
+    }
+}
+
+/// Puts a sync in line when it is due, at once for a location that was never synced; returns when to look again.
 async fn scheduled_sync(
     context: &Shared,
     location: &Location,
+    not_before: Option<Timestamp>,
     now: Timestamp,
-) -> Result<Option<Timestamp>, OperationError> {
+) -> Result<Timestamp, OperationError> {
     let due = schedule::next_sync(location.last_synced, &location.uid, &context.config.sync);
-    match due {
-        Some(due) if due > now => Ok(Some(due)),
-        // The first sync is put in line by whoever adds the token.
-        None => Ok(None),
-        Some(_) => {
-            let (id, name) = (location.id, location.name.clone());
-            context.store.write(move |w| tasks::waiting(w, sync::KIND, id, &name, now)).await?;
-            Ok(Some(now))
-        }
+    let due = due.max(not_before).unwrap_or(now);
+    if due > now {
+        return Ok(due);
     }
+    let (id, name) = (location.id, location.name.clone());
+    context.store.write(move |w| tasks::waiting(w, sync::KIND, id, &name, now)).await?;
+    Ok(now)
 }
 
 /// The location with its token, as the client takes it.
@@ -454,7 +477,8 @@ async fn fail_waiting_syncs(context: &Shared, round: &Round) -> Result<Option<Ti
             Ok(())
         })
         .await?;
-    Ok(None)
+    // A new token brings a nudge; this is for a clock that was wrong.
+    Ok(Some(after(now, LONGEST_PAUSE)))
 }
 
 /// After a start: what was being sent when vppd ended may have reached Apple or not.

@@ -209,6 +209,19 @@ pub(super) async fn count_assets(context: &Shared, round: &mut Round) -> Result<
     Ok(replaced)
 }
 
+/// Reads the counts for somebody who waits. When Apple counts fewer assignments than are known, other hands have freed some,
+/// and only a whole listing tells which.
+pub(super) async fn count_for_waiting(context: &Shared, round: &mut Round) -> Result<(), OperationError> {
+    let id = round.location.id;
+    // Only after a change: Apple's counts may lag behind, and a listing is long.
+    if count_assets(context, round).await?.changed > 0
+        && context.store.read(move |c| assets::freed_elsewhere(c, id)).await?
+    {
+        full(context, round).await?;
+    }
+    Ok(())
+}
+
 /// Reads the assignments that changed since the last read and adds them. False when everything has to be listed instead.
 pub(super) async fn read_changes(context: &Shared, round: &mut Round) -> Result<bool, OperationError> {
     let Some(version) = version_of(context, round).await? else { return Ok(false) };

@@ -158,6 +158,22 @@ pub fn differs(connection: &Connection, location: LocationId) -> Result<bool, St
     Ok(found.unwrap_or(false))
 }
 
+/// Whether Apple counts fewer assignments of an asset than are known, though no request about it is under way.
+pub fn freed_elsewhere(connection: &Connection, location: LocationId) -> Result<bool, StoreError> {
+    let found = row(
+        connection,
+        "SELECT EXISTS (SELECT 1 FROM asset WHERE location_id = ?1 AND assigned_count <
+             (SELECT count(*) FROM assignment a JOIN location l ON l.id = a.location_id AND l.generation = a.generation
+              WHERE a.location_id = asset.location_id AND a.adam_id = asset.adam_id
+                  AND a.pricing_param = asset.pricing_param)
+             AND NOT EXISTS (SELECT 1 FROM reservation r WHERE r.location_id = asset.location_id
+                 AND r.adam_id = asset.adam_id AND r.pricing_param = asset.pricing_param))",
+        [location.0],
+        |row| Ok(row.get(0)?),
+    )?;
+    Ok(found.unwrap_or(false))
+}
+
 /// The bundle identifier of an app, if a device has told it.
 pub fn bundle_id(connection: &Connection, adam_id: &str) -> Result<Option<String>, StoreError> {
     row(connection, "SELECT bundle_id FROM product WHERE adam_id = ?1", [adam_id], |row| Ok(row.get(0)?))
