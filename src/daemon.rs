@@ -13,7 +13,6 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +22,6 @@ use crate::config::{Config, Target};
 use crate::entropy::Entropy;
 use crate::mdm::push::PushClient;
 use crate::operations::keys::Keys;
-use crate::operations::locations::Workers;
 use crate::operations::{Context, DeviceIndex, Shared, housekeeping, locations, reconcile, wake};
 use crate::secret::Sealer;
 use crate::store::{Store, StoreError, appliance, devices};
@@ -132,9 +130,9 @@ impl Daemon {
             keys,
             mdm_id: appliance.mdm_id,
             index,
-            plan_now: Notify::new(),
-            wake_now: Notify::new(),
-            workers: Workers::default(),
+            plan_now: Arc::default(),
+            wake_now: Arc::default(),
+            workers: Arc::default(),
         });
         locations::after_restart(&context).await?;
         Ok(Daemon {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::device_index::Pinned;
-use super::{OperationError, Shared};
+use super::{OperationError, Shared, notify_after};
 use crate::mdm::checkin::{Authenticate, Checkin, DeviceId as WireId, Enrollment, TokenUpdate};
 use crate::mdm::command::{Command, DeviceInformation, ManagedApplicationList};
 use crate::mdm::identity::signature::SignerCertificate;
@@ -101,7 +101,7 @@ async fn authenticate(
             supervised: None,
         },
     };
-    let (index, shown) = (context.index.clone(), authenticated.udid.clone());
+    let (index, shown, plan_now) = (context.index.clone(), authenticated.udid.clone(), context.plan_now.clone());
     let enrolled = context
         .store
         .write(move |w| -> Result<Result<DeviceId, String>, StoreError> {
@@ -120,13 +120,13 @@ async fn authenticate(
                 waits: false,
             };
             w.after_commit(move || index.put(pin));
+            notify_after(w, &plan_now);
             Ok(Ok(id))
         })
         .await?;
     match enrolled {
         Ok(id) => {
             log::info!(device_id = id.0, device_udid = shown.as_str(); "device {shown} is enrolling");
-            context.plan_now.notify_one();
             Ok(Answer::Done)
         }
         Err(why) => Ok(Answer::Refused(why)),
@@ -167,7 +167,7 @@ async fn token_update(context: &Shared, id: DeviceId, message: TokenUpdate) -> R
             Command::ManagedApplicationList(ManagedApplicationList { identifiers: Vec::new() }),
         ),
     ];
-    let index = context.index.clone();
+    let (index, plan_now, wake_now) = (context.index.clone(), context.plan_now.clone(), context.wake_now.clone());
     let first = context
         .store
         .write(move |w| -> Result<bool, OperationError> {
@@ -176,7 +176,9 @@ async fn token_update(context: &Shared, id: DeviceId, message: TokenUpdate) -> R
                 for (uuid, command) in &questions {
                     queue(w, id, uuid, command, None, now)?;
                 }
+                notify_after(w, &plan_now);
             }
+            notify_after(w, &wake_now);
             let waits = commands::any_open(w, id)?;
             w.after_commit(move || index.set_waits(id, waits));
             Ok(first)
@@ -184,14 +186,12 @@ async fn token_update(context: &Shared, id: DeviceId, message: TokenUpdate) -> R
         .await?;
     if first {
         log::info!(device_id = id.0; "device {id} has enrolled");
-        context.plan_now.notify_one();
     }
-    context.wake_now.notify_one();
     Ok(Answer::Done)
 }
 
 async fn check_out(context: &Shared, id: DeviceId) -> Result<Answer, OperationError> {
-    let (now, index) = (context.clock.now(), context.index.clone());
+    let (now, index, plan_now) = (context.clock.now(), context.index.clone(), context.plan_now.clone());
     context
         .store
         .write(move |w| -> Result<(), StoreError> {
@@ -199,11 +199,11 @@ async fn check_out(context: &Shared, id: DeviceId) -> Result<Answer, OperationEr
             commands::withdraw_all(w, id, now)?;
             pairs::forget_apps(w, id, now)?;
             w.after_commit(move || index.remove(id));
+            notify_after(w, &plan_now);
             Ok(())
         })
         .await?;
     log::info!(device_id = id.0; "device {id} has left; licences that vppd assigned to it go back");
-    context.plan_now.notify_one();
     Ok(Answer::Done)
 }
 

@@ -1,7 +1,7 @@
 //! Deployments: adding and removing them. What follows from them is the planner's business.
 
 use super::view::{DeployRequest, DeploymentView, PurposeView};
-use super::{Kind, OperationError, Shared};
+use super::{Kind, OperationError, Shared, notify_after};
 use crate::model::{DeploymentId, Purpose, Target};
 use crate::store::{StoreError, audit, deployments, devices};
 
@@ -23,8 +23,8 @@ pub async fn add(context: &Shared, request: DeployRequest, who: &str) -> Result<
         PurposeView::Required => Purpose::Required,
         PurposeView::Uninstall => Purpose::Uninstall,
     };
-    let (now, who) = (context.clock.now(), who.to_owned());
-    let view = context
+    let (now, who, plan_now) = (context.clock.now(), who.to_owned(), context.plan_now.clone());
+    context
         .store
         .write(move |w| -> Result<DeploymentView, OperationError> {
             let opposite = deployments::all(w)?
@@ -44,17 +44,16 @@ pub async fn add(context: &Shared, request: DeployRequest, who: &str) -> Result<
             }
             let deployment = deployments::add(w, &adam_id, &target, purpose, now, &who)?;
             audit::write(w, now, &who, "deployment added", &format!("{} {} to {}", purpose.word(), adam_id, target))?;
+            notify_after(w, &plan_now);
             Ok(view(&deployment, in_scope(w, &deployment.target)?))
         })
-        .await?;
-    context.plan_now.notify_one();
-    Ok(view)
+        .await
 }
 
 /// Removes a deployment: devices that are in no other lose the app, and then its licence comes back.
 pub async fn remove(context: &Shared, id: i64, who: &str) -> Result<DeploymentView, OperationError> {
-    let (now, who) = (context.clock.now(), who.to_owned());
-    let view = context
+    let (now, who, plan_now) = (context.clock.now(), who.to_owned(), context.plan_now.clone());
+    context
         .store
         .write(move |w| -> Result<DeploymentView, OperationError> {
             let id = DeploymentId(id);
@@ -67,11 +66,10 @@ pub async fn remove(context: &Shared, id: i64, who: &str) -> Result<DeploymentVi
             deployments::remove(w, id)?;
             let subject = format!("{} {} to {}", deployment.purpose.word(), deployment.adam_id, deployment.target);
             audit::write(w, now, &who, "deployment removed", &subject)?;
+            notify_after(w, &plan_now);
             Ok(view(&deployment, in_scope(w, &deployment.target)?))
         })
-        .await?;
-    context.plan_now.notify_one();
-    Ok(view)
+        .await
 }
 
 /// All deployments, oldest first.

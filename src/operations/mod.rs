@@ -48,7 +48,7 @@ use crate::licensing::progress::Patience;
 use crate::mdm::push::PushClient;
 use crate::model::LocationId;
 use crate::secret::Sealer;
-use crate::store::Store;
+use crate::store::{Store, Write};
 use keys::Keys;
 
 /// Everything an operation needs. One per daemon, shared by all doors.
@@ -67,10 +67,10 @@ pub struct Context {
     pub index: DeviceIndex,
     pub started_at: Timestamp,
     /// Something changed: plan again.
-    pub plan_now: Notify,
+    pub plan_now: Arc<Notify>,
     /// Commands wait: wake devices.
-    pub wake_now: Notify,
-    pub workers: locations::Workers,
+    pub wake_now: Arc<Notify>,
+    pub workers: Arc<locations::Workers>,
 }
 
 /// The context as the doors share it.
@@ -101,6 +101,12 @@ impl Context {
     pub fn nudge(&self, location: LocationId) {
         self.workers.nudge(location);
     }
+}
+
+/// Notifies once what is being saved is on disk, even if whoever asked for it has gone away meanwhile.
+fn notify_after(write: &Write<'_>, notify: &Arc<Notify>) {
+    let notify = notify.clone();
+    write.after_commit(move || notify.notify_one());
 }
 
 /// The place that a sealed content token is bound to.

@@ -2,7 +2,7 @@
 //! Apple works on already is followed to its end, and devices may still enrol and report.
 
 use super::view::{PauseRequest, PauseView};
-use super::{OperationError, Shared};
+use super::{OperationError, Shared, notify_after};
 use crate::store::{StoreError, appliance, audit};
 
 /// Commands that wait while everything is paused.
@@ -29,15 +29,16 @@ pub async fn pause(context: &Shared, request: PauseRequest, who: &str) -> Result
 /// Goes on.
 pub async fn resume(context: &Shared, who: &str) -> Result<(), OperationError> {
     let (now, by) = (context.clock.now(), who.to_owned());
+    let (plan_now, wake_now) = (context.plan_now.clone(), context.wake_now.clone());
     context
         .store
         .write(move |w| -> Result<(), StoreError> {
             appliance::set_pause(w, None)?;
+            notify_after(w, &plan_now);
+            notify_after(w, &wake_now);
             audit::write(w, now, &by, "resumed", "")
         })
         .await?;
     log::info!("resumed by {who}");
-    context.plan_now.notify_one();
-    context.wake_now.notify_one();
     Ok(())
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::checkin::{self, Answer};
 use super::device_index::Pinned;
 use super::pause::HELD_BACK;
-use super::{OperationError, Shared};
+use super::{OperationError, Shared, notify_after};
 use crate::licensing::progress::{Fact, Meaning, Patience, Refusal, Word, advance};
 use crate::mdm::command::{Command, Priority};
 use crate::mdm::identity::signature::SignerCertificate;
@@ -53,24 +53,25 @@ pub async fn handle(context: &Shared, report: Report, signer: &SignerCertificate
         cycle.clone()
     });
     let (index, patience) = (context.index.clone(), context.patience());
-    let (next, changed) = context
+    let (plan_now, wake_now) = (context.plan_now.clone(), context.wake_now.clone());
+    let next = context
         .store
         .write(move |w| -> Result<_, OperationError> {
-            let changed = take_result(w, id, &report, &patience, now)?;
+            if take_result(w, id, &report, &patience, now)? {
+                notify_after(w, &plan_now);
+            }
             let next = next_command(w, id, &mut cycle, now)?;
             let waits = commands::any_open(w, id)?;
             w.after_commit(move || index.set_waits(id, waits));
-            Ok((next, changed))
+            // The device goes and leaves something behind: when it is to be woken again has changed.
+            if next.is_none() && waits {
+                notify_after(w, &wake_now);
+            }
+            Ok(next)
         })
         .await?;
-    if changed {
-        context.plan_now.notify_one();
-    }
     match next {
-        None => {
-            context.wake_now.notify_one();
-            Ok(Next::Nothing)
-        }
+        None => Ok(Next::Nothing),
         Some((uuid, bytes)) => {
             context.index.with_cycle(id, |cycle| cycle.on_offer(&uuid));
             Ok(Next::Command(bytes))

@@ -23,7 +23,7 @@ const CHUNK: usize = 2_000;
 
 /// Puts a full sync in line for one location or all, and returns the tasks.
 pub async fn request(context: &Shared, request: SyncRequest, _who: &str) -> Result<Vec<TaskView>, OperationError> {
-    let now = context.clock.now();
+    let (now, workers) = (context.clock.now(), context.workers.clone());
     let made = context
         .store
         .write(move |w| -> Result<Vec<tasks::Task>, OperationError> {
@@ -41,12 +41,11 @@ pub async fn request(context: &Shared, request: SyncRequest, _who: &str) -> Resu
                 ));
             }
             let task = |location: &locations::Location| tasks::waiting(w, KIND, location.id, &location.name, now);
-            Ok(chosen.iter().map(task).collect::<Result<_, _>>()?)
+            let made = chosen.iter().map(task).collect::<Result<_, _>>()?;
+            w.after_commit(move || chosen.iter().for_each(|location| workers.nudge(location.id)));
+            Ok(made)
         })
         .await?;
-    for task in &made {
-        task.location.into_iter().for_each(|id| context.nudge(id));
-    }
     made.iter().map(look::task_view).collect()
 }
 

@@ -139,10 +139,13 @@ fn number(text: &str) -> Result<i64, OperationError> {
 }
 
 async fn add_token(State(context): State<Shared>, Extension(peer): Extension<Peer>, bytes: Bytes) -> Response {
-    reply(match body(&bytes) {
-        Ok(request) => tokens::add(&context, request, &peer.0).await,
-        Err(error) => Err(error),
-    })
+    let request = match body(&bytes) {
+        Ok(request) => request,
+        Err(error) => return failed(&error),
+    };
+    // Carried through even if the person breaks off: a location must not stay half added.
+    let added = tokio::spawn(async move { tokens::add(&context, request, &peer.0).await }).await;
+    reply(added.unwrap_or_else(|error| Err(OperationError::internal(format!("adding a token failed: {error}")))))
 }
 
 type Named = Segment<String>;
