@@ -44,6 +44,8 @@ pub enum Fact {
     Listed(Word),
     /// The list of managed apps does not show the app.
     NotListed,
+    /// The device was asked for its list, and nothing of the app can be learnt from the answer.
+    NotTold { reason: String },
     /// The remove command was accepted.
     RemoveAccepted,
     /// The device says that there is nothing of ours to remove.
@@ -132,6 +134,7 @@ pub fn advance(before: &Progress, fact: &Fact, now: Timestamp, patience: &Patien
             }
         }
         Fact::NotListed => not_listed(before, now, patience),
+        Fact::NotTold { reason } => not_told(before, reason, now, patience),
         Fact::RemoveAccepted => working(App::RemoveUnconfirmed, Progress { looks: 0, ..before.clone() }, now, patience),
         Fact::NothingToRemove => removed(before),
         Fact::RemoveRefused { reason } => Progress {
@@ -206,6 +209,20 @@ fn not_listed(before: &Progress, now: Timestamp, patience: &Patience) -> Progres
         | App::Failed
         | App::RemoveQueued
         | App::Removed => before.clone(),
+    }
+}
+
+/// Asked again after growing pauses; an install is in the end repeated, because its answer may tell more.
+fn not_told(before: &Progress, reason: &str, now: Timestamp, patience: &Patience) -> Progress {
+    match before.app {
+        App::Working | App::WaitingForPerson if before.looks > patience.verify_after.len() as u32 => {
+            try_again(Progress { reason: reason.into(), ..before.clone() }, now, patience)
+        }
+        App::Working | App::WaitingForPerson | App::RemoveUnconfirmed => {
+            working(before.app, before.clone(), now, patience)
+        }
+        App::RemoveRetry => Progress { due: Some(patience.next_try(before.tries, now)), ..before.clone() },
+        _ => before.clone(),
     }
 }
 
@@ -302,6 +319,21 @@ mod tests {
         assert_eq!(advance(&still, &Fact::NotListed, now(), &patience()).app, App::Removed);
         assert_eq!(advance(&start, &Fact::NothingToRemove, now(), &patience()).app, App::Removed);
         assert_eq!(advance(&start, &Fact::NotListed, now(), &patience()).app, App::RemoveQueued);
+    }
+
+    #[test]
+    fn a_device_that_tells_nothing_is_asked_less_and_less_and_not_for_ever() {
+        let nothing = Fact::NotTold { reason: "no list".into() };
+        let mut progress = run(&[Fact::InstallAccepted(word("Queued", Meaning::Working))]);
+        for look in 0..3 {
+            progress = advance(&progress, &nothing, now(), &patience());
+            assert_eq!((progress.app, progress.looks), (App::Working, look + 2));
+        }
+        let end = advance(&progress, &nothing, now(), &patience());
+        assert_eq!((end.app, end.reason.as_str()), (App::InstallRetry, "no list"));
+        let removing = Progress { app: App::RemoveUnconfirmed, ..progress };
+        let still = advance(&removing, &nothing, now(), &patience());
+        assert_eq!((still.app, still.due), (App::RemoveUnconfirmed, Some(after(now(), Duration::from_secs(60)))));
     }
 
     #[test]

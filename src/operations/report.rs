@@ -147,7 +147,7 @@ fn take_result(
     match command.request_type.as_str() {
         "InstallApplication" => took_install(w, &command, report, &error, patience, now)?,
         "RemoveApplication" => took_remove(w, &command, report, &error, patience, now)?,
-        "ManagedApplicationList" => took_list(w, id, report, patience, now)?,
+        "ManagedApplicationList" => took_list(w, id, report, &error, patience, now)?,
         "DeviceInformation" => took_facts(w, id, report)?,
         _ => {}
     }
@@ -230,6 +230,7 @@ fn took_list(
     w: &Write<'_>,
     id: DeviceId,
     report: &Report,
+    error: &str,
     patience: &Patience,
     now: Timestamp,
 ) -> Result<(), OperationError> {
@@ -237,9 +238,9 @@ fn took_list(
         (Status::Acknowledged, Ok(listed)) => listed,
         (Status::Acknowledged, Err(error)) => {
             log::warn!(device_id = id.0; "the list of managed apps of device {id} cannot be read: {error}");
-            return Ok(());
+            return nothing_learnt(w, id, &[], "the device's list of apps cannot be read", patience, now);
         }
-        _ => return Ok(()),
+        _ => return nothing_learnt(w, id, &[], error, patience, now),
     };
     let names = assets::bundle_ids(w)?;
     for (adam_id, bundle_id) in &names {
@@ -253,6 +254,26 @@ fn took_list(
         let progress = advance(&pair.progress, &fact, now, patience);
         if progress != pair.progress {
             pair.progress = progress;
+            pairs::put(w, &pair, now)?;
+        }
+    }
+    let reason = "the device has not told the app's bundle identifier, so its list of apps says nothing of it";
+    nothing_learnt(w, id, &names, reason, patience, now)
+}
+
+/// The pairs that waited for this list, but for those of `names`, learnt nothing from it: they are looked at later.
+fn nothing_learnt(
+    w: &Write<'_>,
+    id: DeviceId,
+    names: &[(String, String)],
+    reason: &str,
+    patience: &Patience,
+    now: Timestamp,
+) -> Result<(), OperationError> {
+    for mut pair in pairs::of_device(w, id)? {
+        let named = names.iter().any(|(adam_id, _)| *adam_id == pair.adam_id);
+        if !named && pair.progress.due.is_some_and(|due| due <= now) {
+            pair.progress = advance(&pair.progress, &Fact::NotTold { reason: reason.into() }, now, patience);
             pairs::put(w, &pair, now)?;
         }
     }
