@@ -137,7 +137,7 @@ fn towards_installed(pair: &Pair, around: &Around) -> Step {
         Licence::None | Licence::Requested | Licence::Returning if pair.app == App::InstallQueued && !pair.sent => {
             Step::WithdrawInstall
         }
-        Licence::None if around.due || pair.app != App::None => Step::NeedsLicence,
+        Licence::None if around.due => Step::NeedsLicence,
         Licence::None => Step::AwaitRetry,
         Licence::Requested => Step::AwaitAssignment,
         Licence::Returning => Step::AwaitReturn,
@@ -231,6 +231,17 @@ mod tests {
         let queued = pair(Licence::None, App::InstallQueued);
         assert_eq!(next_step(&queued, &required()), Step::WithdrawInstall);
         assert_eq!(next_step(&Pair { sent: true, ..queued }, &required()), Step::NeedsLicence);
+    }
+
+    #[test]
+    fn a_licence_that_apple_refused_is_not_asked_for_again_before_its_time() {
+        let early = Around { due: false, ..required() };
+        for code in 0..=11 {
+            let app = App::from_code(code).unwrap();
+            let refused = Pair { sent: true, ..pair(Licence::None, app) };
+            assert_eq!(next_step(&refused, &early), Step::AwaitRetry, "{app:?}");
+            assert_eq!(next_step(&refused, &required()), Step::NeedsLicence, "{app:?}");
+        }
     }
 
     #[test]
