@@ -173,6 +173,12 @@ async fn look_at_due(context: &Shared, round: &mut Round) -> Result<(), Operatio
     let now = context.clock.now();
     let due = |event: &Event| event.next_look_at.is_some_and(|at| at <= now);
     let mut accepted: Vec<Event> = open_events(context, round).await?;
+    // Nothing is sent beside this: what became of it could not be saved.
+    for event in accepted.iter_mut().filter(|event| event.state == EventState::Sending) {
+        let id = event.id.clone();
+        context.store.write(move |w| events::unknown(w, &id, now)).await?;
+        (event.state, event.next_look_at) = (EventState::Unknown, Some(now));
+    }
     let unsure: Vec<Event> =
         accepted.iter().filter(|event| event.state == EventState::Unknown && due(event)).cloned().collect();
     accepted.retain(|event| event.state == EventState::Accepted && due(event));
