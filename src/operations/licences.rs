@@ -237,10 +237,17 @@ fn undone(c: &rusqlite::Connection, event: &Event) -> Result<Vec<Reserved>, Stor
 
 async fn look_at(context: &Shared, round: &mut Round, event: &Event) -> Result<(), OperationError> {
     let Some(event_id) = &event.event_id else { return Ok(()) };
-    let reply = match context.apple.status(&round.token, event_id).await {
+    let reply = context.apple.status(&round.token, event_id).await;
+    let now = context.clock.now();
+    let pending_since = event.sent_at.unwrap_or(event.intended_at);
+    let waited = after(pending_since, context.config.apple.unknown_outcome_wait) <= now;
+    let reply = match reply {
         // Apple does not know the event, or its answer is of no use: a listing tells.
         Err(error) if error.number() == Some(UNKNOWN_EVENT) => return make_unsure(context, event).await,
         Err(AppleError::Refused { .. } | AppleError::Business { .. } | AppleError::Malformed { .. }) => {
+            return make_unsure(context, event).await;
+        }
+        Err(AppleError::RetryLater { .. } | AppleError::Forbidden { .. }) if waited => {
             return make_unsure(context, event).await;
         }
         other => ask(context, round, other).await?,
@@ -252,9 +259,7 @@ async fn look_at(context: &Shared, round: &mut Round, event: &Event) -> Result<(
     if reply.body.is_final() {
         return settle_by_listing(context, round, event, &reply.body).await;
     }
-    let now = context.clock.now();
-    let pending_since = event.sent_at.unwrap_or(event.intended_at);
-    if after(pending_since, context.config.apple.unknown_outcome_wait) <= now {
+    if waited {
         // Apple: still pending after ten minutes, so the listing decides and the rest is sent again.
         return make_unsure(context, event).await;
     }
