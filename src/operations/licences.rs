@@ -20,6 +20,9 @@ use crate::store::{StoreError, assignments, locations};
 /// How long a reply that names us as the owner is believed before a batch of changes.
 const OWNERSHIP_HOLDS: Duration = Duration::from_secs(60);
 
+/// So many waiting times an unknown outcome is left open while no listing is stable.
+const UNSTABLE_WAITS: u32 = 3;
+
 /// Apple's number for an event it does not know (any more).
 const UNKNOWN_EVENT: i64 = 9708;
 
@@ -318,15 +321,16 @@ fn failure_of(status: &EventStatus, pair: &Reserved) -> PairFailure {
 
 /// Events that may or may not have reached Apple. A listing that shows every pair as done settles one at once; otherwise
 /// Apple may still be working on it, so only after the waiting time does a listing without a pair mean that it is not done.
+/// If the location never holds still for a listing, several such times have to do: sending twice harms nothing.
 async fn settle_unsure(context: &Shared, round: &mut Round, unsure: &[Event]) -> Result<(), OperationError> {
     let stable = sync::full(context, round).await?;
     let now = context.clock.now();
     for event in unsure {
         let read = event.clone();
         let undone = context.store.read(move |c| undone(c, &read)).await?;
-        let waited =
-            after(event.sent_at.unwrap_or(event.intended_at), context.config.apple.unknown_outcome_wait) <= now;
-        if undone.is_empty() || (waited && stable) {
+        let wait = context.config.apple.unknown_outcome_wait.saturating_mul(if stable { 1 } else { UNSTABLE_WAITS });
+        let waited = after(event.sent_at.unwrap_or(event.intended_at), wait) <= now;
+        if undone.is_empty() || waited {
             let lost = PairFailure::released("the request did not reach Apple; it is sent again");
             settle(context, event, undone.into_iter().map(|pair| (pair, lost.clone())).collect()).await?;
         } else {
