@@ -15,7 +15,7 @@ use crate::clock::after;
 use crate::fault;
 use crate::licensing::Verb;
 use crate::store::events::{self, Event, EventState, PairFailure, Reserved, Settlement};
-use crate::store::{StoreError, assignments, locations};
+use crate::store::{StoreError, appliance, assignments, locations};
 
 /// How long a reply that names us as the owner is believed before a batch of changes.
 const OWNERSHIP_HOLDS: Duration = Duration::from_secs(60);
@@ -90,11 +90,17 @@ async fn send(context: &Shared, round: &mut Round, event: &Event) -> Result<(), 
     let (id, now) = (event.id.clone(), context.clock.now());
     let reserved = context
         .store
-        .write(move |w| -> Result<Vec<Reserved>, StoreError> {
+        .write(move |w| -> Result<Option<Vec<Reserved>>, StoreError> {
+            if appliance::load(w)?.paused.is_some() {
+                return Ok(None);
+            }
             events::sending(w, &id, now)?;
-            events::reserved(w, &id)
+            events::reserved(w, &id).map(Some)
         })
         .await?;
+    let Some(reserved) = reserved else {
+        return settle_released(context, round, event, "everything is paused").await;
+    };
     let serials: Vec<String> =
         reserved.iter().map(|pair| pair.serial.clone()).collect::<BTreeSet<_>>().into_iter().collect();
     let assets: Vec<AssetRef> = event
