@@ -294,9 +294,14 @@ fn went_through(
                 ],
             )?;
             if let Some(device) = device
-                && let Some(known) = pairs::get(connection, device, &pair.adam_id)?
+                && let Some(mut known) = pairs::get(connection, device, &pair.adam_id)?
             {
-                pairs::put(connection, &pairs::Pair { ours: false, ..known }, settlement.now)?;
+                known.ours = false;
+                // With the licence goes what failed or was declined: a later deployment starts with a clean slate.
+                if known.progress.app != App::Removed {
+                    known.progress = Default::default();
+                }
+                pairs::put(connection, &known, settlement.now)?;
             }
         }
     }
