@@ -163,7 +163,7 @@ async fn not_accepted(
         | AppleError::Malformed { .. }
         | AppleError::Unstable { .. } => {
             log::error!(location_id = event.location.0; "{error}");
-            let failure = PairFailure { number: Some(error.number().unwrap_or(0)), reason: error.to_string() };
+            let failure = PairFailure::refused(error.number().unwrap_or(0), error.to_string());
             let reserved = reserved(context, event).await?;
             settle(context, event, reserved.into_iter().map(|pair| (pair, failure.clone())).collect()).await
         }
@@ -322,7 +322,7 @@ fn failure_of(status: &EventStatus, pair: &Reserved) -> PairFailure {
         },
         None => "Apple gives no reason".into(),
     };
-    PairFailure { number: Some(number.unwrap_or(0)), reason }
+    PairFailure::refused(number.unwrap_or(0), reason)
 }
 
 /// Events that may or may not have reached Apple. A listing that shows every pair as done settles one at once; otherwise
@@ -337,7 +337,7 @@ async fn settle_unsure(context: &Shared, round: &mut Round, unsure: &[Event]) ->
         let wait = context.config.apple.unknown_outcome_wait.saturating_mul(if stable { 1 } else { UNSTABLE_WAITS });
         let waited = after(event.sent_at.unwrap_or(event.intended_at), wait) <= now;
         if undone.is_empty() || waited {
-            let lost = PairFailure::released("the request did not reach Apple; it is sent again");
+            let lost = PairFailure::lost("the request did not reach Apple; it is sent again");
             settle(context, event, undone.into_iter().map(|pair| (pair, lost.clone())).collect()).await?;
         } else {
             let (id, look_at) = (event.id.clone(), after(now, poll(context, event.looks + 1)));

@@ -209,12 +209,24 @@ pub struct PairFailure {
     /// Apple's number, if Apple refused the pair; then there is a pause before the next try.
     pub number: Option<i64>,
     pub reason: String,
+    /// Apple will not do it later either.
+    pub certain: bool,
 }
 
 impl PairFailure {
-    /// Not done, through no fault of the pair: it may be tried again at once.
+    /// Certainly not done, through no fault of the pair: it may be tried again at once.
     pub fn released(reason: &str) -> PairFailure {
-        PairFailure { number: None, reason: reason.into() }
+        PairFailure { number: None, reason: reason.into(), certain: true }
+    }
+
+    /// Not done as far as can be seen: tried again at once, and if Apple does it after all, it was for us.
+    pub fn lost(reason: &str) -> PairFailure {
+        PairFailure { certain: false, ..PairFailure::released(reason) }
+    }
+
+    /// Refused by Apple: tried again after a pause.
+    pub fn refused(number: i64, reason: String) -> PairFailure {
+        PairFailure { number: Some(number), reason, certain: true }
     }
 }
 
@@ -240,7 +252,7 @@ pub fn settle(connection: &Connection, event: &Event, settlement: &Settlement) -
                 done += 1;
                 went_through(connection, event, &pair, settlement)?;
             }
-            Some(failure) => did_not(connection, &pair, failure, settlement)?,
+            Some(failure) => did_not(connection, event.verb, &pair, failure, settlement)?,
         }
     }
     execute(connection, "DELETE FROM reservation WHERE event = ?1", [&event.id])?;
@@ -310,15 +322,20 @@ fn went_through(
 
 fn did_not(
     connection: &Connection,
+    verb: Verb,
     pair: &Reserved,
     failure: &PairFailure,
     settlement: &Settlement,
 ) -> Result<(), StoreError> {
-    if failure.number.is_none() {
-        return Ok(());
-    }
     let Some(device) = devices::id_by_serial(connection, &pair.serial)? else { return Ok(()) };
     let mut known = pairs::get_or_new(connection, device, &pair.adam_id)?;
+    // It became ours with the intention: if others give this licence later, it is theirs.
+    if verb == Verb::Associate && failure.certain && matches!(known.progress.app, App::None | App::Removed) {
+        known.ours = false;
+    }
+    if failure.number.is_none() {
+        return pairs::put(connection, &known, settlement.now);
+    }
     let pause = settlement.cool_down.saturating_mul(1 << known.progress.tries.min(6));
     known.progress.due = Some(after(settlement.now, pause));
     known.progress.tries += 1;
