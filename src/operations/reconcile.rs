@@ -227,7 +227,8 @@ fn withdraw(w: &Write<'_>, mut pair: pairs::Pair, now: Timestamp) -> Result<(), 
     let Some(uuid) = &pair.command else { return Ok(()) };
     if commands::withdraw(w, uuid, now)? {
         pair.progress.app = match pair.progress.app {
-            App::RemoveQueued => App::Installed,
+            // It may have been installed, or on its way: the device is asked.
+            App::RemoveQueued => App::Working,
             _ => App::None,
         };
         pair.command = None;
