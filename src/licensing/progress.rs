@@ -119,8 +119,8 @@ fn pick(pauses: &[Duration], index: u32) -> Duration {
 /// The next state. `now` is when the device said it.
 pub fn advance(before: &Progress, fact: &Fact, now: Timestamp, patience: &Patience) -> Progress {
     match fact {
-        // An install command that has not been answered decides, not a list that may be older.
-        Fact::Listed(word) if before.app == App::InstallQueued && word.means != Meaning::Installed => {
+        // An install command that has not been answered decides, not a list: it is still going to be sent.
+        Fact::Listed(word) if before.app == App::InstallQueued => {
             Progress { status: word.status.clone(), ..before.clone() }
         }
         Fact::InstallAccepted(word) | Fact::Listed(word) => told(before, word, now, patience),
@@ -282,9 +282,12 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_older_than_the_waiting_command_decides_nothing() {
+    fn a_list_decides_nothing_while_an_install_command_waits() {
         assert_eq!(run(&[Fact::Listed(word("Failed", Meaning::Failed))]).app, App::InstallQueued);
-        assert_eq!(run(&[Fact::Listed(word("Managed", Meaning::Installed))]).app, App::Installed);
+        // Called installed, the app could be removed and its licence given back before the command arrives.
+        let managed = word("Managed", Meaning::Installed);
+        assert_eq!(run(&[Fact::Listed(managed.clone())]).app, App::InstallQueued);
+        assert_eq!(run(&[Fact::Listed(managed.clone()), Fact::InstallAccepted(managed)]).app, App::Installed);
     }
 
     #[test]
