@@ -13,6 +13,9 @@ use jiff::Timestamp;
 use super::command::Priority;
 use super::report::Status;
 
+/// Commands of one cycle that may be left without a final result.
+const MOST_UNFINISHED: usize = 1000;
+
 /// How far a command got. Finished ones are not in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -46,8 +49,17 @@ impl Cycle {
         if *status == Status::Idle {
             self.offered.clear();
         }
-        // A command that was answered was offered, even if the memory of it is lost.
-        self.offered.extend(command_uuid.map(str::to_owned));
+        match command_uuid {
+            // It is over and leaves the queue.
+            Some(uuid) if status.is_final() => {
+                self.offered.remove(uuid);
+            }
+            // It was offered, even if the memory of it is lost.
+            Some(uuid) if self.offered.len() <= MOST_UNFINISHED => {
+                self.offered.insert(uuid.to_owned());
+            }
+            _ => {}
+        }
         self.last_was_not_now = *status == Status::NotNow;
     }
 
@@ -64,8 +76,12 @@ impl Cycle {
 
 /// The command to hand out now, as an index into `commands`; None ends the cycle with an empty reply.
 ///
+/// A cycle in which too many commands are left unfinished ends: the memory of it must not grow without bounds.
 /// Commands that were put off go last; then by priority, by age, and by uuid so that the choice is always the same.
 pub fn next(commands: &[Queued], cycle: &Cycle) -> Option<usize> {
+    if cycle.offered.len() > MOST_UNFINISHED {
+        return None;
+    }
     let candidates = commands.iter().enumerate().filter(|(_, command)| !cycle.has_offered(&command.uuid));
     candidates.min_by_key(|(_, command)| order(command)).map(|(index, _)| index)
 }

@@ -75,6 +75,22 @@ fn a_device_that_went_on_after_putting_one_off_must_be_pushed() {
 }
 
 #[test]
+fn a_device_that_answers_what_was_never_asked_fills_no_memory() {
+    let mut cycle = Cycle::default();
+    for number in 0..5_000 {
+        cycle.on_report(&Status::Acknowledged, Some(&number.to_string()));
+    }
+    assert_eq!(cycle.offered.len(), 0);
+    for number in 0..5_000 {
+        cycle.on_report(&Status::NotNow, Some(&number.to_string()));
+    }
+    assert!(cycle.offered.len() <= 1001);
+    assert_eq!(next(&[command("a", Priority::Install, 1)], &cycle), None, "the cycle ends");
+    cycle.on_report(&Status::Idle, None);
+    assert_eq!(next(&[command("a", Priority::Install, 1)], &cycle), Some(0));
+}
+
+#[test]
 fn nothing_left_needs_no_push() {
     assert!(!should_push_after(&Cycle::default(), &[]));
 }
