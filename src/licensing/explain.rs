@@ -38,7 +38,8 @@ pub fn explain(step: Step, names: &Names<'_>) -> String {
         }
         Step::AwaitRetry => {
             let when = if next.is_empty() { String::new() } else { format!("; next try at {next}") };
-            format!("did not work{because}{when}")
+            let what = if reason.is_empty() { "waits" } else { "did not work" };
+            format!("{what}{because}{when}")
         }
         Step::GaveUp => format!("given up after several tries{because}"),
         Step::WithdrawInstall => "no longer wanted: the install command is taken back before it is sent".into(),

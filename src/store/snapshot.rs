@@ -1,6 +1,7 @@
 //! The facts for a plan, read at one moment, with the rows behind the numbers.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -8,6 +9,9 @@ use rusqlite::Connection;
 use super::{StoreError, assets, deployments, locations, micros, rows, time};
 use crate::licensing::{Asset, Device, Licence, Location, Pair, Product, Rule, Snapshot};
 use crate::model::{App, DeviceId, LocationId};
+
+/// How long after its Authenticate a device may take to be enrolled.
+const ENROLS_WITHIN: Duration = Duration::from_secs(3600);
 
 /// A snapshot with the rows that its numbers stand for.
 #[derive(Debug, Clone)]
@@ -166,10 +170,13 @@ fn load_pairs(
     device_of: &HashMap<i64, u32>,
     products: &mut Products,
 ) -> Result<Vec<Pair>, StoreError> {
-    let sql = "SELECT p.device_id, p.adam_id, p.app, p.ours, p.due, coalesce(c.state = 'sent', 0)
-               FROM pair p LEFT JOIN command c ON c.uuid = p.command";
+    // A device that enrols again is about to come back: its licences are not taken meanwhile.
+    let sql = "SELECT p.device_id, p.adam_id, p.app, p.ours,
+                   CASE d.state WHEN 'enrolling' THEN d.authenticated_at + ?1 ELSE p.due END,
+                   coalesce(c.state = 'sent', 0)
+               FROM pair p JOIN device d ON d.id = p.device_id LEFT JOIN command c ON c.uuid = p.command";
     let mut pairs = Vec::new();
-    rows(connection, sql, [], |row| {
+    rows(connection, sql, [ENROLS_WITHIN.as_micros() as i64], |row| {
         let Some(&device) = device_of.get(&row.get::<_, i64>(0)?) else { return Ok(()) };
         let code: u8 = row.get(2)?;
         // Rounded up: a pair is never due before its time.
