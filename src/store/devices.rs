@@ -179,8 +179,8 @@ pub fn authenticate(
     if let Some(known) = known {
         execute(
             connection,
-            "UPDATE device SET udid = ?1, user_enrolment = ?2, serial = ?3, state = 'enrolling', fingerprint = ?4,
-                 topic = ?5, name = ?6, model = ?7, product_name = ?8, os_version = ?9, build_version = ?10,
+            "UPDATE device SET udid = ?1, user_enrolment = ?2, serial = CASE ?3 WHEN '' THEN serial ELSE ?3 END,
+                 state = 'enrolling', fingerprint = ?4, topic = ?5, name = ?6, model = ?7, product_name = ?8, os_version = ?9, build_version = ?10,
                  supervised = ?11, authenticated_at = ?12, last_seen = ?12, push_token = NULL, push_magic = NULL,
                  token_updated_at = NULL, push_dead_since = NULL, push_problem = '', pushed_at = NULL, pushes = 0,
                  push_throttled = 0, push_after = NULL, enrolled_at = NULL, checked_out_at = NULL WHERE id = ?13",
