@@ -150,7 +150,7 @@ async fn not_accepted(
             if keep {
                 context.store.write(move |w| events::not_sent(w, &id)).await?;
             } else {
-                settle_released(context, round, event, &error.to_string()).await?;
+                settle_released(context, round, event, "the content token cannot be used for it").await?;
             }
             ask::<()>(context, round, Err(error)).await
         }

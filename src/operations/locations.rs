@@ -153,7 +153,9 @@ async fn work(context: Shared, id: LocationId, nudge: Arc<Notify>) {
                 failures += 1;
                 memory.owned_at = None;
                 let pause = Duration::from_secs(1 << failures.min(9));
-                log::warn!(location_id = id.0; "{error} Next try in {pause:?}.");
+                // Loudly once; then it is known.
+                let level = if failures == 1 { log::Level::Error } else { log::Level::Warn };
+                log::log!(level, location_id = id.0; "{error} Next try in {pause:?}.");
                 Some(after(context.clock.now(), pause))
             }
         };
@@ -172,11 +174,7 @@ async fn sleep_until(context: &Context, at: Option<Timestamp>) {
 }
 
 /// Everything that is due for a location, once. Returns when to come back.
-async fn one_round(
-    context: &Shared,
-    id: LocationId,
-    memory: &mut Memory,
-) -> Result<Option<Timestamp>, OperationError> {
+async fn one_round(context: &Shared, id: LocationId, memory: &mut Memory) -> Result<Option<Timestamp>, OperationError> {
     let Some(location) = context.store.read(move |c| locations::by_id(c, id)).await? else { return Ok(None) };
     let token = bearer(context, &location)?;
     let mut round = Round { location, token, owned_at: memory.owned_at };
@@ -238,7 +236,7 @@ impl Memory {
         self.failed_syncs = self.failed_syncs.saturating_add(1);
         self.sync_after = Some(after(now, pause));
         self.owned_at = None;
-        log::warn!(location_id = location.id.0; "location \"{}\" is not synced: {error} Next try in {pause:?}.", location.name);
+        log::warn!(location_id = location.id.0; "{error} The sync is tried again in {pause:?}.");
     }
 }
 
@@ -394,7 +392,10 @@ pub(super) async fn ask<T>(
     } else if state != known {
         set_token_state(context, round, state, None).await?;
     }
-    Ok(reply?)
+    reply.map_err(|error| {
+        let error = OperationError::from(error);
+        OperationError { message: format!("Location \"{}\": {error}", round.location.name), ..error }
+    })
 }
 
 async fn token_state_changed(
@@ -418,9 +419,6 @@ async fn token_state_changed(
         ));
     }
     let alert = turned_down(&round.location, state, why);
-    if alert.is_none() {
-        log::warn!(location = round.location.name.as_str(); "location \"{}\": {why}", round.location.name);
-    }
     set_token_state(context, round, state, alert).await
 }
 
