@@ -5,6 +5,7 @@
 
 mod apple_trouble;
 mod docs;
+mod corners;
 mod foreign_tools;
 mod journey;
 mod layers;
