@@ -15,9 +15,10 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
 
 /// The clock. Cheap to clone; every clone tells the same time.
 #[derive(Clone)]
@@ -25,17 +26,29 @@ pub struct Clock(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    Real,
+    Real(Start),
     Simulated(Arc<Simulated>),
+}
+
+/// When a real clock was made, on the machine's two clocks.
+#[derive(Clone, Copy)]
+struct Start {
+    wall: Timestamp,
+    steady: Instant,
 }
 
 struct Simulated {
     state: Mutex<State>,
     busy: AtomicUsize,
+    /// The time of day was changed.
+    changed: Notify,
 }
 
 struct State {
+    /// The steady time.
     now: Timestamp,
+    /// How far the time of day is from it.
+    ahead: SignedDuration,
     next_timer: u64,
     timers: BTreeMap<(Timestamp, u64), Waker>,
 }
@@ -44,6 +57,9 @@ struct State {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("took longer than {0:?}")]
 pub struct Elapsed(pub Duration);
+
+/// For how long a wait for a time of day sleeps before it looks whether the clock was changed.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// While this lives, the simulated clock stands still. The real clock takes no notice.
 pub struct Busy(Option<Arc<Simulated>>);
@@ -58,16 +74,38 @@ impl Drop for Busy {
 
 impl Clock {
     /// The machine's clock and tokio's timers.
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
     pub fn real() -> Clock {
-        Clock(Kind::Real)
+        Clock(Kind::Real(Start { wall: Timestamp::now(), steady: Instant::now() }))
     }
 
-    /// The time, in UTC.
+    /// The time of day, in UTC. It jumps when somebody sets the machine's clock.
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Kind::Real => Timestamp::now(),
+            Kind::Real(_) => Timestamp::now(),
+            Kind::Simulated(simulated) => {
+                let state = simulated.lock();
+                state.now.checked_add(state.ahead).unwrap_or(state.now)
+            }
+        }
+    }
+
+    /// A time that never jumps, for measuring how much has passed in this process. It is no time of day.
+    pub fn steady(&self) -> Timestamp {
+        match &self.0 {
+            Kind::Real(start) => after(start.wall, start.steady.elapsed()),
             Kind::Simulated(simulated) => simulated.lock().now,
+        }
+    }
+
+    /// Changes the simulated time of day, as somebody who sets the machine's clock. The real clock takes no notice.
+    pub fn change(&self, by: SignedDuration) {
+        if let Kind::Simulated(simulated) = &self.0 {
+            let mut state = simulated.lock();
+            state.ahead = state.ahead.saturating_add(by);
+            drop(state);
+            simulated.changed.notify_waiters();
         }
     }
 
@@ -75,7 +113,7 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
     pub async fn sleep(&self, duration: Duration) {
         match &self.0 {
-            Kind::Real => tokio::time::sleep(duration).await,
+            Kind::Real(_) => tokio::time::sleep(duration).await,
             Kind::Simulated(simulated) => {
                 let deadline = after(simulated.lock().now, duration);
                 Timer { simulated: simulated.clone(), deadline, key: None }.await;
@@ -83,11 +121,23 @@ impl Clock {
         }
     }
 
-    /// Waits until `deadline`; returns at once if it has passed.
+    /// Waits until it is `deadline` by the time of day, also when that is changed meanwhile; returns at once if it has
+    /// passed.
     pub async fn sleep_until(&self, deadline: Timestamp) {
-        let wait = deadline.duration_since(self.now());
-        if let Ok(wait) = Duration::try_from(wait) {
-            self.sleep(wait).await;
+        loop {
+            let changed = match &self.0 {
+                Kind::Real(_) => None,
+                Kind::Simulated(simulated) => Some(simulated.changed.notified()),
+            };
+            let wait = deadline.duration_since(self.now());
+            let Some(wait) = Duration::try_from(wait).ok().filter(|wait| !wait.is_zero()) else { return };
+            match changed {
+                None => self.sleep(wait.min(LOOK_AGAIN)).await,
+                Some(changed) => tokio::select! {
+                    () = self.sleep(wait) => {}
+                    () = changed => {}
+                },
+            }
         }
     }
 
@@ -103,7 +153,7 @@ impl Clock {
     /// Says that work goes on outside the runtime's thread, so that simulated time waits for it.
     pub fn busy(&self) -> Busy {
         Busy(match &self.0 {
-            Kind::Real => None,
+            Kind::Real(_) => None,
             Kind::Simulated(simulated) => {
                 simulated.busy.fetch_add(1, Ordering::SeqCst);
                 Some(simulated.clone())
@@ -185,8 +235,8 @@ where
     P: FnOnce(Clock) -> F,
     F: Future,
 {
-    let state = State { now: start, next_timer: 0, timers: BTreeMap::new() };
-    let simulated = Arc::new(Simulated { state: Mutex::new(state), busy: AtomicUsize::new(0) });
+    let state = State { now: start, ahead: SignedDuration::ZERO, next_timer: 0, timers: BTreeMap::new() };
+    let simulated = Arc::new(Simulated { state: Mutex::new(state), busy: AtomicUsize::new(0), changed: Notify::new() });
     let asleep = Arc::new(Asleep::of_this_thread()?);
     let (parked, woken) = (asleep.clone(), asleep.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -256,7 +306,6 @@ fn watch(simulated: &Simulated, asleep: &Asleep, stop: &AtomicBool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     const START: &str = "2026-11-02T06:00:00Z";
@@ -271,6 +320,29 @@ mod tests {
         });
         assert_eq!(end.unwrap(), after(start, Duration::from_secs(86_400)));
         assert!(began.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_changed_time_of_day_moves_what_waits_for_it_and_nothing_else() {
+        let start: Timestamp = START.parse().unwrap();
+        let hour = Duration::from_secs(3600);
+        simulated(start, |clock| async move {
+            let (early, late, same) = (clock.clone(), clock.clone(), clock.clone());
+            let noon = after(start, 6 * hour);
+            let waits = tokio::spawn(async move { (early.sleep_until(noon).await, early.steady()).1 });
+            let measures = tokio::spawn(async move { (same.sleep(2 * hour).await, same.steady()).1 });
+            clock.sleep(hour).await;
+            clock.change(SignedDuration::from_hours(24 * 365));
+            assert_eq!(waits.await.unwrap(), after(start, hour), "its time has come");
+            clock.change(SignedDuration::from_hours(-24 * 366));
+            assert_eq!(measures.await.unwrap(), after(start, 2 * hour), "it only measures");
+            let waits = tokio::spawn(async move { (late.sleep_until(noon).await, late.steady()).1 });
+            clock.sleep(hour).await;
+            assert!(clock.now() < start && !waits.is_finished());
+            clock.change(SignedDuration::from_hours(24));
+            assert_eq!(waits.await.unwrap(), noon, "the clock is right again");
+        })
+        .unwrap();
     }
 
     #[test]

@@ -187,7 +187,7 @@ impl AppleClient {
     /// not answer, else the built-in ones. Never fails (Apple: Service Configuration).
     pub async fn service_config(&self) -> Arc<ServiceConfig> {
         let mut kept = self.config.lock().await;
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let younger = |time: Option<Timestamp>, age| time.is_some_and(|time| now < after(time, age));
         let fresh = younger(kept.fetched_at, SOFT_AGE) && !self.config_is_stale.load(Ordering::SeqCst);
         if !fresh && !younger(kept.failed_at, CONFIG_HOLD_OFF) {
@@ -195,12 +195,12 @@ impl AppleClient {
             match self.once(None, &call, &kept.config, read_json::<ServiceConfigReply>).await {
                 Ok(reply) => {
                     let config = Arc::new(ServiceConfig::read(&reply.body, &self.base));
-                    *kept = KeptConfig { config, fetched_at: Some(self.clock.now()), failed_at: None };
+                    *kept = KeptConfig { config, fetched_at: Some(self.clock.steady()), failed_at: None };
                     self.config_is_stale.store(false, Ordering::SeqCst);
                 }
                 Err(error) => {
                     log::warn!("Apple's limits cannot be read, the last known ones are used: {error}");
-                    kept.failed_at = Some(self.clock.now());
+                    kept.failed_at = Some(self.clock.steady());
                 }
             }
         }
@@ -380,10 +380,7 @@ impl AppleClient {
         };
         let lane = location.map_or(Lane::Urgent, |location| location.lane);
         let admitted = budget.admit(lane, config.limits.max_request_per_second).await;
-        admitted.map_err(|paused| AppleError::RetryLater {
-            after: Duration::try_from(paused.until.duration_since(self.clock.now())).ok(),
-            why: RetryCause::Throttled,
-        })?;
+        admitted.map_err(|paused| AppleError::RetryLater { after: Some(paused.left), why: RetryCause::Throttled })?;
         self.count(call.endpoint);
         let outgoing = Outgoing {
             method: if call.body.is_some() { Method::POST } else { Method::GET },
