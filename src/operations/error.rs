@@ -21,6 +21,9 @@ pub enum Kind {
     Internal,
 }
 
+/// The code of errors with the master key or what it sealed.
+pub(super) const SECRET: &str = "secret";
+
 /// An operation that was refused or failed. Nothing of it was kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -64,7 +67,12 @@ impl OperationError {
 impl From<StoreError> for OperationError {
     fn from(error: StoreError) -> OperationError {
         let advice = match error {
-            StoreError::Full => "Make room on the file system of the state directory; vppd goes on by itself.",
+            StoreError::Full | StoreError::Failing(_) => {
+                "Make room on the file system of the state directory, or replace the disk; vppd goes on by itself."
+            }
+            StoreError::ReadOnly | StoreError::Denied => {
+                "Mount the file system for writing, or give the files back (chown -R vppd: /var/lib/vppd); vppd goes on by itself."
+            }
             _ => "Nothing was changed; the journal says more.",
         };
         OperationError::new(Kind::Internal, "store", error.to_string(), advice)
@@ -73,7 +81,9 @@ impl From<StoreError> for OperationError {
 
 impl From<SecretError> for OperationError {
     fn from(error: SecretError) -> OperationError {
-        OperationError::internal(error.to_string())
+        let advice =
+            "Give vppd the master key again: the credential vppd.master-key, or master.key in the state directory.";
+        OperationError::new(Kind::Internal, SECRET, error.to_string(), advice)
     }
 }
 

@@ -184,6 +184,7 @@ async fn keep(
         last_full_sync: None,
         notes: Notes::default(),
         leaving: false,
+        full_sync_first: false,
     };
     let who = who.to_owned();
     let kept = context

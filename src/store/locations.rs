@@ -35,6 +35,8 @@ pub struct Location {
     pub notes: Notes,
     /// It is to go, its licences first: nothing is assigned any more.
     pub leaving: bool,
+    /// It comes out of a backup: nothing is written to Apple for it before everything was read anew.
+    pub full_sync_first: bool,
 }
 
 /// What the administrator noted of a location.
@@ -95,7 +97,7 @@ pub struct Owner {
 const COLUMNS: &str = "id, uid, name, location_name, organisation, country, platform, website, sealed_token, \
                        token_fingerprint, expires_at, token_state, claim_wanted, owner_id, owner_name, added_at, \
                        generation, assignments_version, last_synced, last_full_sync, description, account_email, \
-                       categories, contacts, leaving";
+                       categories, contacts, leaving, full_sync_first";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Location, StoreError> {
     let owner: Option<String> = row.get(13)?;
@@ -129,6 +131,7 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Location, StoreError> {
             contacts: list(&row.get::<_, String>(23)?)?,
         },
         leaving: row.get(24)?,
+        full_sync_first: row.get(25)?,
     })
 }
 
@@ -290,6 +293,12 @@ pub fn synced(
              last_full_sync = CASE WHEN ?4 THEN ?3 ELSE last_full_sync END WHERE id = ?1",
         params![id.0, version, micros(now), full],
     )?;
+    Ok(())
+}
+
+/// Everything was read anew after a backup was restored: the location may be written to.
+pub fn read_anew(connection: &Connection, id: LocationId) -> Result<(), StoreError> {
+    execute(connection, "UPDATE location SET full_sync_first = 0 WHERE id = ?1", [id.0])?;
     Ok(())
 }
 

@@ -17,18 +17,24 @@ pub mod appliance;
 pub mod assets;
 pub mod assignments;
 pub mod audit;
+pub mod check;
 pub mod commands;
 pub mod deployments;
 pub mod devices;
 pub mod enrolments;
+mod error;
 pub mod events;
 pub mod locations;
 pub mod pairs;
+pub mod restored;
 mod schema;
+pub mod sealed;
 pub mod snapshot;
 pub mod tasks;
+pub mod times;
 mod writer;
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,34 +43,15 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
+pub use error::StoreError;
 pub use writer::{Lane, Write};
-
-/// The database could not do what was asked; nothing of it was kept.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("the database {0} cannot be opened: {1}")]
-    Open(PathBuf, String),
-    #[error(
-        "the database {0} is of a newer vppd (schema {1}, this program knows {2}): install that version, or restore a backup made by this one"
-    )]
-    Newer(PathBuf, i64, i64),
-    #[error("the disk is full: nothing was saved; make room on the file system of the state directory")]
-    Full,
-    #[error("the database: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    #[error("the database rolled back everything that was being saved together: {0}")]
-    RolledBack(String),
-    #[error("the database holds a value that vppd never writes there: {0}")]
-    Damaged(String),
-    #[error("the database is closed: vppd is stopping")]
-    Closed,
-}
 
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    writer: Arc<writer::Writer>,
+    // First, so that the writer's connection is the last to be closed: that one tidies up.
     readers: Arc<Readers>,
+    writer: Arc<writer::Writer>,
     clock: Clock,
 }
 
@@ -78,10 +65,18 @@ struct Readers {
 const READERS: usize = 4;
 
 impl Store {
-    /// Opens or makes the database at `path`, and brings it to this program's schema (after a copy beside it).
+    /// Opens or makes the database at `path`, and brings it to this program's schema (after a copy into the folder
+    /// `copies` beside it). A database that was not closed well the last time is checked first.
     pub fn open(path: &Path, clock: &Clock) -> Result<Store, StoreError> {
-        let connection = writer::open(path)?;
-        let connection = schema::migrate(path, connection)?;
+        let unclean = check::was_left_open(path);
+        // Private from its first moment; SQLite gives its other files the same mode.
+        let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let mut connection = writer::open(path)?;
+        if unclean {
+            log::info!("the last vppd ended without closing its database: it is checked");
+            check::quick(&connection)?;
+        }
+        schema::migrate(path, &mut connection, clock.now())?;
         let readers = Readers { path: path.into(), idle: Mutex::new(Vec::new()), places: Semaphore::new(READERS) };
         let writer = writer::Writer::start(path, connection)?;
         Ok(Store { writer: Arc::new(writer), readers: Arc::new(readers), clock: clock.clone() })
@@ -96,6 +91,14 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         self.writer.run(Lane::Urgent, &self.clock, work).await
+    }
+
+    /// Copies the database as it is at this moment into a new file at `to`, while everything goes on.
+    pub async fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
+        let (from, to, busy) = (self.readers.path.clone(), to.to_path_buf(), self.clock.busy());
+        let done = tokio::task::spawn_blocking(move || schema::copy(&open_read_only(&from)?, &to)).await;
+        drop(busy);
+        done.unwrap_or_else(|panic| Err(StoreError::RolledBack(format!("a copy failed: {panic}"))))
     }
 
     /// Like [`Store::write`], after all urgent work. For bulk work, in batches of moderate size.
@@ -138,12 +141,16 @@ impl Readers {
         if let Some(connection) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             return Ok(connection);
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
+        let connection = open_read_only(&self.path)?;
         connection.set_prepared_statement_cache_capacity(128);
         connection.execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -8000; PRAGMA foreign_keys = 1;")?;
         Ok(connection)
     }
+}
+
+fn open_read_only(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Ok(Connection::open_with_flags(path, flags)?)
 }
 
 /// A time as the database keeps it.

@@ -34,7 +34,7 @@ pub struct Counts {
 }
 
 /// Reads everything. `us` is our `mdmInfo.id`: a location is written to only while Apple names us as its owner and its
-/// token is accepted.
+/// token is accepted, and not between a restored backup and the next full sync.
 pub fn load(connection: &Connection, us: &str, now: Timestamp) -> Result<Loaded, StoreError> {
     let mut products = Products::default();
     let kept = locations::all(connection)?;
@@ -45,10 +45,8 @@ pub fn load(connection: &Connection, us: &str, now: Timestamp) -> Result<Loaded,
             let accepted =
                 matches!(location.token_state, locations::TokenState::Valid | locations::TokenState::Unreachable);
             let ours = location.owner.as_ref().is_some_and(|owner| owner.id == us);
-            Location {
-                name: location.name.clone(),
-                writable: accepted && ours && !location.leaving && location.expires_at > now,
-            }
+            let current = location.expires_at > now && !location.full_sync_first && !location.leaving;
+            Location { name: location.name.clone(), writable: accepted && ours && current }
         })
         .collect();
     let place_of: HashMap<i64, u32> = (0u32..).zip(&location_ids).map(|(place, id)| (id.0, place)).collect();

@@ -39,6 +39,7 @@ fn location(name: &str) -> locations::Location {
         last_full_sync: None,
         notes: locations::Notes::default(),
         leaving: false,
+        full_sync_first: false,
     }
 }
 

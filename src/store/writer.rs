@@ -186,7 +186,7 @@ impl Drop for Writer {
 
 /// Opens a connection for writing.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
-    let fail = |error: rusqlite::Error| StoreError::Open(path.into(), error.to_string());
+    let fail = |error: rusqlite::Error| StoreError::opening(path, error);
     let connection = Connection::open(path).map_err(fail)?;
     connection.set_prepared_statement_cache_capacity(256);
     connection
@@ -207,7 +207,7 @@ fn serve(shared: &Shared, path: &Path, connection: Connection) {
             None => self::open(path),
         };
         match open {
-            Err(error) => answer_all(jobs, Some(&error.to_string())),
+            Err(error) => answer_all(jobs, Some(&error)),
             Ok(open) => {
                 if run_batch(&open, jobs) {
                     connection = Some(open);
@@ -234,7 +234,7 @@ fn checkpoint_beside(path: &Path) {
 /// Runs the jobs in one transaction. False when the connection must not be used again.
 fn run_batch(connection: &Connection, mut jobs: Vec<Box<dyn Job>>) -> bool {
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
-        answer_all(jobs, Some(&speak(&error)));
+        answer_all(jobs, Some(&error.into()));
         return true;
     }
     let mut effects: Vec<Box<dyn FnOnce() + Send>> = Vec::new();
@@ -244,12 +244,12 @@ fn run_batch(connection: &Connection, mut jobs: Vec<Box<dyn Job>>) -> bool {
             Ok(Ok(mut more)) => effects.append(&mut more),
             Ok(Err(error)) => {
                 let _ = connection.execute_batch("ROLLBACK");
-                answer_all(jobs, Some(&speak(&error)));
+                answer_all(jobs, Some(&error.into()));
                 return true;
             }
             Err(_) => {
                 log::error!("a change to the database panicked; everything saved together with it was undone");
-                answer_all(jobs, Some("a fault in vppd"));
+                answer_all(jobs, Some(&StoreError::RolledBack("a fault in vppd".into())));
                 return false;
             }
         }
@@ -263,7 +263,7 @@ fn run_batch(connection: &Connection, mut jobs: Vec<Box<dyn Job>>) -> bool {
         }
         Err(error) => {
             let _ = connection.execute_batch("ROLLBACK");
-            answer_all(jobs, Some(&speak(&error)));
+            answer_all(jobs, Some(&error.into()));
         }
     }
     true
@@ -287,20 +287,8 @@ fn run_one(connection: &Connection, job: &mut dyn Job) -> Result<Effects, rusqli
     Ok(if keep { effects } else { Vec::new() })
 }
 
-fn answer_all(jobs: Vec<Box<dyn Job>>, failed: Option<&str>) {
+fn answer_all(jobs: Vec<Box<dyn Job>>, failed: Option<&StoreError>) {
     for job in jobs {
-        job.answer(failed.map(|why| match why {
-            FULL => StoreError::Full,
-            why => StoreError::RolledBack(why.into()),
-        }));
-    }
-}
-
-const FULL: &str = "disk full";
-
-fn speak(error: &rusqlite::Error) -> String {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DiskFull) => FULL.into(),
-        _ => error.to_string(),
+        job.answer(failed.cloned());
     }
 }
