@@ -1,7 +1,8 @@
 //! Secrets at rest: AES-256-GCM under the appliance's master key, bound to the place they are kept in.
 //!
-//! The master key comes from the systemd credential `vppd.master-key`, or from a file in the state directory that is made
-//! at the first start and readable by vppd only. Losing it means losing content tokens and keys.
+//! The master key comes from the systemd credential `vppd.master-key`, or from the file `master.key` in the state directory
+//! that is made at the first start and readable by vppd only. Losing it means losing content tokens and keys. Beside it
+//! may lie `master.key.previous`: at the start everything that it sealed is sealed anew, and the file is removed.
 
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -26,42 +27,60 @@ pub enum SecretError {
     Sealed(String),
 }
 
+/// The name of the master key's credential.
+const CREDENTIAL: &str = "vppd.master-key";
+/// The master key's file in the state directory.
+pub const KEY_FILE: &str = "master.key";
+/// The file of the key that was the master key before.
+pub const PREVIOUS_KEY_FILE: &str = "master.key.previous";
+
 /// Encrypts and decrypts what is kept.
-pub struct Sealer(RandomizedNonceKey);
+pub struct Sealer {
+    key: RandomizedNonceKey,
+    /// What the key was made from.
+    material: Zeroizing<Vec<u8>>,
+}
 
 impl Sealer {
     /// The master key: the credential if systemd gives one, else the file in `state`, made if absent.
     pub fn load(credentials: Option<&Path>, state: &Path, entropy: &Entropy) -> Result<Sealer, SecretError> {
-        let credential = credentials.map(|folder| folder.join("vppd.master-key")).filter(|path| path.exists());
-        let file = state.join("master.key");
-        let path = credential.as_ref().unwrap_or(&file);
-        if credential.is_none() && !file.exists() {
+        let credential = credentials.map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists());
+        if let Some(path) = credential {
+            // systemd lets nobody else see it, whatever its mode says.
+            return Ok(Sealer::from_bytes(&read(&path)?));
+        }
+        let file = state.join(KEY_FILE);
+        if !file.exists() {
             make(&file, entropy).map_err(|error| SecretError::File(file.clone(), error))?;
         }
-        let fail = |error| SecretError::File(path.clone(), error);
-        let mode = std::fs::metadata(path).map_err(fail)?.permissions().mode() & 0o777;
-        if credential.is_none() && mode & 0o077 != 0 {
-            return Err(SecretError::Open(path.clone(), mode));
-        }
-        let bytes = Zeroizing::new(std::fs::read(path).map_err(fail)?);
-        if bytes.len() < 32 {
-            return Err(SecretError::Short(path.clone(), bytes.len()));
-        }
-        Ok(Sealer::from_bytes(&bytes))
+        Ok(Sealer::from_bytes(&read_private(&file)?))
+    }
+
+    /// The master key that was in force before, if the administrator or a restored backup left one in `state`.
+    pub fn load_previous(state: &Path) -> Result<Option<Sealer>, SecretError> {
+        let file = state.join(PREVIOUS_KEY_FILE);
+        if file.exists() { Ok(Some(Sealer::from_bytes(&read_private(&file)?))) } else { Ok(None) }
     }
 
     /// A sealer from key material of any length; use 32 random bytes or more.
     pub fn from_bytes(bytes: &[u8]) -> Sealer {
         let key = digest(&SHA256, bytes);
         #[expect(clippy::expect_used, reason = "SHA-256 gives the 32 bytes that AES-256 takes")]
-        Sealer(RandomizedNonceKey::new(&AES_256_GCM, key.as_ref()).expect("32 bytes"))
+        let key = RandomizedNonceKey::new(&AES_256_GCM, key.as_ref()).expect("32 bytes");
+        Sealer { key, material: Zeroizing::new(bytes.to_vec()) }
+    }
+
+    /// What the key is made from, for a backup.
+    pub fn material(&self) -> &[u8] {
+        &self.material
     }
 
     /// Encrypts `secret`; it can be opened only with the same `place` (table and row, say).
     #[expect(clippy::expect_used, reason = "sealing fails only for gigabytes")]
     pub fn seal(&self, place: &str, secret: &[u8]) -> Vec<u8> {
         let mut body = secret.to_vec();
-        let nonce = self.0.seal_in_place_append_tag(Aad::from(place), &mut body).expect("small secrets can be sealed");
+        let nonce =
+            self.key.seal_in_place_append_tag(Aad::from(place), &mut body).expect("small secrets can be sealed");
         let mut sealed = nonce.as_ref().to_vec();
         sealed.append(&mut body);
         sealed
@@ -73,10 +92,23 @@ impl Sealer {
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or_else(fail)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| fail())?;
         let mut body = Zeroizing::new(body.to_vec());
-        let length = self.0.open_in_place(nonce, Aad::from(place), &mut body).map_err(|_| fail())?.len();
+        let length = self.key.open_in_place(nonce, Aad::from(place), &mut body).map_err(|_| fail())?.len();
         body.truncate(length);
         Ok(body)
     }
+}
+
+fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let mode = std::fs::metadata(path).map_err(|error| SecretError::File(path.into(), error))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(SecretError::Open(path.into(), mode & 0o777));
+    }
+    read(path)
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let bytes = Zeroizing::new(std::fs::read(path).map_err(|error| SecretError::File(path.into(), error))?);
+    if bytes.len() < 32 { Err(SecretError::Short(path.into(), bytes.len())) } else { Ok(bytes) }
 }
 
 fn make(path: &Path, entropy: &Entropy) -> std::io::Result<()> {
@@ -100,6 +132,21 @@ mod tests {
             assert!(sealer.open("location 1", &sealed[..length]).is_err());
         }
         assert!(!sealed.windows(6).any(|part| part == b"sToken"));
+    }
+
+    #[test]
+    fn a_credential_comes_before_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, credentials) = (folder.path().join("state"), folder.path().join("credentials"));
+        std::fs::create_dir_all(&state).unwrap();
+        std::fs::create_dir_all(&credentials).unwrap();
+        std::fs::write(credentials.join(CREDENTIAL), [9; 32]).unwrap();
+        let sealer = Sealer::load(Some(&credentials), &state, &Entropy::seeded(1)).unwrap();
+        assert_eq!(sealer.material(), [9; 32]);
+        assert!(!state.join(KEY_FILE).exists(), "no second key is made");
+        std::fs::write(credentials.join(CREDENTIAL), "too short").unwrap();
+        let short = Sealer::load(Some(&credentials), &state, &Entropy::seeded(1)).err().unwrap();
+        assert!(short.to_string().contains("openssl rand 32"), "{short}");
     }
 
     #[test]
