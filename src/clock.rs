@@ -99,6 +99,12 @@ impl Clock {
         }
     }
 
+    /// The time of day that it will be at a steady time, if nobody sets the clock.
+    pub fn expected_at(&self, steady: Timestamp) -> Timestamp {
+        let left = steady.duration_since(self.steady());
+        self.now().checked_add(left).unwrap_or(Timestamp::MAX)
+    }
+
     /// Changes the simulated time of day, as somebody who sets the machine's clock. The real clock takes no notice.
     pub fn change(&self, by: SignedDuration) {
         if let Kind::Simulated(simulated) = &self.0 {

@@ -48,6 +48,13 @@ impl DeviceIndex {
         index.by_udid.insert(pin.udid.clone(), Entry { pin, cycle: Cycle::default(), last_seen });
     }
 
+    /// The clock was put back to `now`: nobody was heard of later than that.
+    pub fn put_back(&self, now: Timestamp) {
+        let mut index = self.lock();
+        index.seen.values_mut().for_each(|seen| *seen = now.min(*seen));
+        index.by_udid.values_mut().for_each(|entry| entry.last_seen = entry.last_seen.map(|seen| now.min(seen)));
+    }
+
     /// Takes a device out: it has left.
     pub fn remove(&self, id: DeviceId) {
         let mut index = self.lock();

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::{OperationError, Shared, alerts};
+use super::{OperationError, Shared, alerts, clock_watch};
 use crate::schedule::KEPT;
-use crate::store::{self, commands, devices, events, tasks};
+use crate::store::{self, commands, devices, events, tasks, times};
 
 /// How often last-seen times go to disk.
 const FLUSH: Duration = Duration::from_secs(60);
@@ -25,7 +25,8 @@ pub async fn flush_seen(context: &Shared) -> Result<(), OperationError> {
     Ok(())
 }
 
-/// Forgets commands, events, tasks and alerts that ended long ago.
+/// Forgets commands, events, tasks and alerts that ended long ago. Not while the clock may be wrong: it would forget too
+/// much.
 pub async fn clean_up(context: &Shared) -> Result<(), OperationError> {
     let Ok(before) = context.clock.now().checked_sub(KEPT) else { return Ok(()) };
     context.store.write_bulk(move |w| events::forget_before(w, before)).await?;
@@ -49,12 +50,17 @@ pub async fn run(context: Shared) {
 }
 
 async fn round(context: &Shared, number: u32) -> Result<(), OperationError> {
+    clock_watch::look(context).await?;
     flush_seen(context).await?;
     if number.is_multiple_of(WATCH_EVERY) {
         alerts::watch_expiry(context).await?;
     }
     if number.is_multiple_of(CLEAN_EVERY) {
-        clean_up(context).await?;
+        let now = context.clock.now();
+        context.store.write_bulk(move |w| times::alive(w, now)).await?;
+        if context.clock_watch.is_settled(&context.clock) {
+            clean_up(context).await?;
+        }
     }
     Ok(())
 }

@@ -76,7 +76,7 @@ async fn send_intended(context: &Shared, round: &mut Round) -> Result<(), Operat
 
 /// Whether Apple names us as the owner: asked before a batch of changes.
 async fn still_ours(context: &Shared, round: &mut Round) -> Result<bool, OperationError> {
-    let now = context.clock.now();
+    let now = context.clock.steady();
     if round.owned_at.is_some_and(|at| after(at, OWNERSHIP_HOLDS) > now) {
         return Ok(true);
     }

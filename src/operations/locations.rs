@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::tokens::removal;
-use super::{Context, OperationError, Shared, alerts, licences, sync};
+use super::{Context, OperationError, Shared, alerts, clock_watch, licences, sync};
 use crate::apple::error::{AppleError, TokenProblemKind};
 use crate::apple::wire::MdmInfo;
 use crate::apple::{self, ContentToken};
@@ -81,6 +81,11 @@ impl Workers {
         new.iter().for_each(|nudge| nudge.notify_one());
     }
 
+    /// There may be something to do for every location.
+    pub fn nudge_all(&self) {
+        self.lock().nudges.values().for_each(|nudge| nudge.notify_one());
+    }
+
     fn is_waiting(&self, location: LocationId) -> bool {
         self.lock().waiting.contains(&location)
     }
@@ -123,11 +128,11 @@ pub async fn run(context: Shared) {
 pub(super) struct Round {
     pub location: Location,
     pub token: apple::Location,
-    /// When a reply last named us as the owner.
+    /// When a reply last named us as the owner, by the steady clock.
     pub owned_at: Option<Timestamp>,
 }
 
-/// What a location's task remembers between its rounds. Losing it costs a call or two.
+/// What a location's task remembers between its rounds, by the steady clock. Losing it costs a call or two.
 #[derive(Default)]
 struct Memory {
     /// When a reply last named us as the owner.
@@ -175,6 +180,7 @@ async fn sleep_until(context: &Context, at: Option<Timestamp>) {
 
 /// Everything that is due for a location, once. Returns when to come back.
 async fn one_round(context: &Shared, id: LocationId, memory: &mut Memory) -> Result<Option<Timestamp>, OperationError> {
+    clock_watch::look(context).await?;
     let Some(location) = context.store.read(move |c| locations::by_id(c, id)).await? else { return Ok(None) };
     let token = bearer(context, &location)?;
     let mut round = Round { location, token, owned_at: memory.owned_at };
@@ -191,6 +197,9 @@ async fn one_round(context: &Shared, id: LocationId, memory: &mut Memory) -> Res
         expire(context, &round.location).await?;
         return fail_waiting_syncs(context, &round).await;
     }
+    if round.location.full_sync_first {
+        return read_anew(context, &mut round).await;
+    }
     if round.location.claim_wanted && round.location.owner.is_none() {
         claim_if_free(context, &mut round).await?;
     }
@@ -203,25 +212,47 @@ async fn one_round(context: &Shared, id: LocationId, memory: &mut Memory) -> Res
             () = cancelled.cancelled() => Ok(()),
         };
         context.workers.task_ends(task_id);
-        memory.note_sync(&round.location, synced, context.clock.now());
+        memory.note_sync(&round.location, synced, context.clock.steady());
         context.plan_now.notify_one();
     }
     let mut next = licences::settle_and_send(context, &mut round).await?;
     memory.owned_at = round.owned_at;
     let now = context.clock.now();
-    let due = scheduled_sync(context, &round.location, memory.sync_after, now).await?;
+    let hold = memory.sync_after.map(|steady| context.clock.expected_at(steady));
+    let due = scheduled_sync(context, &round.location, hold, now).await?;
     next = Some(next.map_or(due, |known| known.min(due)));
     if context.workers.is_waiting(id) {
-        let counted_at = *memory.counted_at.get_or_insert(now);
-        if after(counted_at, context.config.sync.waiting_interval) <= now {
+        let (steady, every) = (context.clock.steady(), context.config.sync.waiting_interval);
+        let mut counted = *memory.counted_at.get_or_insert(steady);
+        if after(counted, every) <= steady {
             sync::count_for_waiting(context, &mut round).await?;
-            memory.counted_at = Some(now);
+            counted = steady;
             context.plan_now.notify_one();
         }
-        let due = after(memory.counted_at.unwrap_or(now), context.config.sync.waiting_interval);
+        memory.counted_at = Some(counted);
+        let due = context.clock.expected_at(after(counted, every));
         next = Some(next.map_or(due, |known| known.min(due)));
     }
     Ok(next)
+}
+
+/// After a restored backup: reads everything anew before anything is written to Apple. What was under way is settled, and
+/// the next plan made, by what was read.
+async fn read_anew(context: &Shared, round: &mut Round) -> Result<Option<Timestamp>, OperationError> {
+    let (id, name, now) = (round.location.id, round.location.name.clone(), context.clock.now());
+    let task = context.store.write(move |w| tasks::waiting(w, sync::KIND, id, &name, now)).await?;
+    sync::run_task(context, round, task).await?;
+    if round.location.full_sync_first {
+        return Err(OperationError::new(
+            super::Kind::Unavailable,
+            "apple-unstable",
+            format!("Apple's data of \"{}\" changed while it was read after the restored backup.", round.location.name),
+            "It is read again.",
+        ));
+    }
+    log::info!(location_id = id.0; "location \"{}\" was read anew after the restored backup and is written to again", round.location.name);
+    context.plan_now.notify_one();
+    Ok(Some(now))
 }
 
 impl Memory {
@@ -291,7 +322,7 @@ pub(super) async fn see_owner(
 ) -> Result<(), OperationError> {
     let seen = owner.map(|info| Owner { id: info.id.clone(), name: info.name.clone() });
     let ours = seen.as_ref().is_some_and(|owner| owner.id == context.mdm_id);
-    round.owned_at = ours.then(|| context.clock.now());
+    round.owned_at = ours.then(|| context.clock.steady());
     if seen == round.location.owner {
         return Ok(());
     }

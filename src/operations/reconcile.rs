@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{OperationError, Shared, checkin};
+use crate::clock::after;
 use crate::licensing::plan::{CommandAction, CommandKind, LicenceAction};
 use crate::licensing::{Limits, Plan, Rectangle, Verb, plan, rectangles};
 use crate::mdm::command::{Command, InstallApplication, ManagedApplicationList, RemoveApplication};
@@ -246,22 +247,27 @@ fn is_mac(device: &devices::Device) -> bool {
 pub async fn run(context: Shared) {
     let mut failures = 0u32;
     loop {
-        let pause = match reconcile(&context).await {
+        let next = match reconcile(&context).await {
             Ok(next) => {
                 failures = 0;
-                next.and_then(|at| {
-                    Duration::try_from(at.duration_since(context.clock.now())).ok().or(Some(Duration::ZERO))
-                })
+                next
             }
             Err(error) => {
                 failures += 1;
                 log::error!("planning failed: {error}; it is tried again");
-                Some(Duration::from_secs(1 << failures.min(6)))
+                Some(after(context.clock.now(), Duration::from_secs(1 << failures.min(6))))
+            }
+        };
+        let due = async {
+            match next {
+                Some(at) => context.clock.sleep_until(at).await,
+                None => std::future::pending().await,
             }
         };
         tokio::select! {
             () = context.plan_now.notified() => {}
-            () = context.clock.sleep(pause.unwrap_or(Duration::from_secs(3600))) => {}
+            () = due => {}
+            () = context.clock.sleep(Duration::from_secs(3600)) => {}
         }
         context.clock.sleep(context.config.planner.settle).await;
     }

@@ -59,7 +59,7 @@ pub(super) async fn run_task(context: &Shared, round: &mut Round, task: tasks::T
         &context.config.sync,
         task.created_at,
     );
-    let outcome = match full_due {
+    let outcome = match full_due || round.location.full_sync_first {
         true => full_with_words(context, round, id).await,
         false => changes_with_words(context, round).await,
     };
@@ -153,11 +153,15 @@ async fn full_applied(
             let replaced = assets::replace(w, id, &kept, whole, now)?;
             assets::recount_elsewhere(w, id)?;
             locations::synced(w, id, Some(&version), true, now)?;
+            if whole && stable {
+                locations::read_anew(w, id)?;
+            }
             Ok((replaced, assignments))
         })
         .await?;
     while context.store.write_bulk(move |w| assignments::forget_old(w, id, CHUNK as u32)).await? {}
     (round.location.last_synced, round.location.last_full_sync) = (Some(now), Some(now));
+    round.location.full_sync_first &= !(whole && stable);
     log::info!(location_id = id.0; "location \"{}\" is synced", round.location.name);
     Ok(Applied { assets, listed: count, assignments, stable })
 }
@@ -289,7 +293,7 @@ impl Progress {
     }
 
     fn tell(&self, part: &'static str, done: u32, total: u32) {
-        let now = self.context.clock.now();
+        let now = self.context.clock.steady();
         {
             // Not for each of hundreds of pages: a person sees five changes a second at most.
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
