@@ -21,17 +21,19 @@ use crate::clock::Clock;
 use crate::config::{Config, Target};
 use crate::entropy::Entropy;
 use crate::mdm::push::PushClient;
+use crate::operations::archive::DATABASE;
+use crate::operations::clock_watch::ClockWatch;
 use crate::operations::keys::Keys;
-use crate::operations::{Context, DeviceIndex, Shared, housekeeping, locations, reconcile, wake};
+use crate::operations::{
+    Context, DeviceIndex, Shared, backup, clock_watch, doctor, housekeeping, locations, master_key, reconcile, restore,
+    wake,
+};
 use crate::secret::Sealer;
 use crate::store::{Store, StoreError, appliance, devices};
 use crate::web::{control, listener, tls};
 
 /// Connections of the control socket at once.
 const CONTROL_CONNECTIONS: usize = 64;
-
-/// The database's file in the state directory.
-const DATABASE: &str = "vppd.db";
 
 /// Runs the daemon until it is told to end (SIGTERM or SIGINT).
 pub fn run(config: Config) -> anyhow::Result<()> {
@@ -86,8 +88,15 @@ impl Daemon {
         std::fs::create_dir_all(state)
             .with_context(|| format!("the state directory {} cannot be made", state.display()))?;
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+        for finding in doctor::secret_files(&config) {
+            log::warn!("{}; run: {}", finding.message, finding.command);
+        }
+        if restore::finish(state, clock.now())? {
+            log::info!("the restored backup is in place");
+        }
         let sealer = Sealer::load(credentials.as_ref().map(Path::new), state, &entropy)?;
         let store = Store::open(&state.join(DATABASE), &clock)?;
+        master_key::take_over(&store, &sealer, state).await?;
         let (mdm_id, now) = (entropy.uuid().to_string(), clock.now());
         let appliance = store.write(move |w| appliance::load_or_make(w, &mdm_id, now)).await?;
         check_device_url(&config, appliance.device_url.as_deref())?;
@@ -118,6 +127,7 @@ impl Daemon {
             .await
             .with_context(|| format!("the device listener cannot listen on {}", config.devices.listen))?;
         let address = devices.local_addr()?;
+        let clock_watch = ClockWatch::new(&clock);
         let context = Arc::new(Context {
             config,
             started_at: clock.now(),
@@ -133,8 +143,11 @@ impl Daemon {
             plan_now: Arc::default(),
             wake_now: Arc::default(),
             workers: Arc::default(),
+            clock_watch,
         });
+        clock_watch::after_start(&context).await?;
         locations::after_restart(&context).await?;
+        restore::after_start(&context).await?;
         Ok(Daemon {
             context,
             address,
@@ -168,6 +181,7 @@ impl Daemon {
         spawn(tasks, "planner", reconcile::run(context.clone()));
         spawn(tasks, "pushes", wake::run(context.clone()));
         spawn(tasks, "housekeeping", housekeeping::run(context.clone()));
+        spawn(tasks, "backups", backup::run(context.clone()));
         if let Some(limit) = sd_notify::watchdog_enabled() {
             spawn(tasks, "watchdog", watchdog(context, limit));
         }

@@ -158,6 +158,11 @@ impl Answer {
         serde_json::from_slice(&self.0).map_err(|error| ClientError::NotUnderstood(error.to_string()))
     }
 
+    /// The answer as it came.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The answer as JSON; `null` when it is empty.
     pub fn json(&self) -> Result<serde_json::Value, ClientError> {
         if self.0.is_empty() { Ok(serde_json::Value::Null) } else { self.view() }

@@ -5,6 +5,7 @@
 
 mod alert;
 mod app;
+mod backup;
 mod check;
 mod client;
 mod deploy;
@@ -29,10 +30,12 @@ use clap::{Parser, Subcommand};
 
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigErrors};
+use crate::operations::{OperationError, doctor};
 use client::{Client, ClientError};
 use output::{Output, StdoutClosed};
 
-/// Exit codes: 0 done, 1 failed, 2 wrong arguments (clap's), 78 wrong settings (EX_CONFIG: systemd does not retry).
+/// Exit codes: 0 done, 1 failed, 2 wrong arguments (clap's), 78 wrong settings, or a database or master key with which vppd
+/// cannot work (EX_CONFIG: trying again does not help, so systemd does not).
 const FAILED: u8 = 1;
 const WRONG_ARGUMENTS: u8 = 2;
 const WRONG_SETTINGS: u8 = 78;
@@ -104,6 +107,13 @@ pub enum Command {
     Pause(service::PauseArguments),
     /// Go on after `vppd pause`
     Resume,
+    /// Write an encrypted backup of everything, while vppd runs
+    Backup(backup::BackupArguments),
+    /// Put a backup in place, while vppd does not run
+    Restore(backup::RestoreArguments),
+    /// Look whether something is damaged
+    #[command(subcommand)]
+    Doctor(backup::Doctor),
 }
 
 /// What a subcommand needs to do its work.
@@ -137,6 +147,8 @@ fn execute(arguments: Arguments, run: impl FnOnce(Config) -> anyhow::Result<()>)
     match arguments.command {
         Command::Run => run(Config::load(&arguments.config)?),
         Command::Check => check::run(&arguments.config, &Output::new(arguments.json)),
+        Command::Restore(restore) => backup::restore(&restore, &arguments.config, &Output::new(arguments.json)),
+        Command::Doctor(command) => backup::doctor(&command, &arguments.config, &Output::new(arguments.json)),
         command => {
             let server = config::server_section(&arguments.config);
             let socket = arguments.socket.unwrap_or(server.control_socket);
@@ -153,7 +165,7 @@ fn execute(arguments: Arguments, run: impl FnOnce(Config) -> anyhow::Result<()>)
 async fn ask(command: Command, session: &Session) -> anyhow::Result<()> {
     match command {
         // Done by `execute`, without a daemon.
-        Command::Run | Command::Check => Ok(()),
+        Command::Run | Command::Check | Command::Restore(_) | Command::Doctor(_) => Ok(()),
         Command::Status => service::status(session).await,
         Command::Token(command) => token::run(command, session).await,
         Command::Sync(arguments) => sync::run(arguments, session).await,
@@ -166,6 +178,7 @@ async fn ask(command: Command, session: &Session) -> anyhow::Result<()> {
         Command::Plan(arguments) => plan::run(arguments, session).await,
         Command::Pause(arguments) => service::pause(arguments, session).await,
         Command::Resume => service::resume(session).await,
+        Command::Backup(arguments) => backup::backup(arguments, session).await,
     }
 }
 
@@ -174,13 +187,17 @@ fn explain(error: &anyhow::Error) -> String {
     if let Some(errors) = error.downcast_ref::<ConfigErrors>() {
         return errors.to_string();
     }
-    let advice = error.downcast_ref::<ClientError>().map(ClientError::advice).unwrap_or_default();
+    let advice = match (error.downcast_ref::<ClientError>(), error.downcast_ref::<OperationError>()) {
+        (Some(error), _) => error.advice(),
+        (_, Some(error)) => error.advice.clone(),
+        _ => String::new(),
+    };
     let message = table::clean(&format!("{error:#}"));
     if advice.is_empty() { format!("vppd: {message}") } else { format!("vppd: {message}\n  {}", table::clean(&advice)) }
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<ConfigErrors>() {
+    if error.is::<ConfigErrors>() || doctor::needs_a_person(error) {
         WRONG_SETTINGS
     } else if error.is::<WrongArguments>() {
         WRONG_ARGUMENTS

@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use super::client::ClientError;
+use super::client::{Answer, ClientError};
 use super::table::clean;
 use super::{Session, task};
 use crate::operations::view::{SyncRequest, TaskState, TaskView};

@@ -1,6 +1,6 @@
 //! `vppd token`: content tokens and their locations.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,6 +10,7 @@ use super::client::{Answer, segment};
 use super::output::Page;
 use super::table::{Grid, clean, dash, facts, word};
 use super::{Session, sync};
+use crate::operations::doctor;
 use crate::operations::view::{
     OwnerView, TaskState, TokenAddRequest, TokenAddedView, TokenEditRequest, TokenOrderRequest, TokenRemovalView,
     TokenRemoveRequest, TokenRenewRequest, TokenView,
@@ -119,6 +120,10 @@ const LARGEST_FILE: u64 = 256 << 10;
 pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<()> {
     match command {
         Command::Add { file, name, take_over, no_wait } => {
+            if let Some(finding) = doctor::handed_over(&file) {
+                let advice = format!("Run: {}, or delete it: vppd keeps it encrypted", finding.command);
+                writeln!(std::io::stderr(), "Warning: {}. {advice}", finding.message)?;
+            }
             let request = TokenAddRequest { name, content: read(&file)?, take_over };
             let answer = session.client.post("/v1/tokens", &request).await?;
             if no_wait { session.out.show(&answer, added) } else { read_through("Added.", &answer, session).await }
@@ -228,7 +233,7 @@ fn consequences(removal: &TokenRemovalView, revoke_first: bool) -> String {
 
 /// Asks on the terminal.
 fn confirm(what: &str) -> anyhow::Result<bool> {
-    use std::io::{IsTerminal, Write};
+    use std::io::IsTerminal;
     if !std::io::stdin().is_terminal() {
         anyhow::bail!("{what}\n  Say --yes if that is what you want.");
     }

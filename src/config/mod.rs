@@ -7,6 +7,7 @@
 
 mod apns;
 mod apple;
+mod backup;
 mod devices;
 mod duration;
 mod enrolment;
@@ -18,12 +19,13 @@ mod server;
 mod sync;
 mod url;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
 pub use apns::Apns;
 pub use apple::Apple;
+pub use backup::Backup;
 pub use devices::Devices;
 pub use duration::parse as parse_duration;
 pub use enrolment::Enrolment;
@@ -50,6 +52,26 @@ pub struct Config {
     pub sync: Sync,
     pub planner: Planner,
     pub log: Log,
+    pub backup: Backup,
+    /// Where the settings were read from.
+    pub file: PathBuf,
+    /// The certificates and keys that the file names.
+    pub files: Vec<PemFile>,
+}
+
+/// A PEM file that the settings name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PemFile {
+    /// As people know it, `[apns] key`.
+    pub key: String,
+    pub path: PathBuf,
+}
+
+impl PemFile {
+    /// Whether it holds a private key.
+    pub fn is_secret(&self) -> bool {
+        self.key.ends_with("key")
+    }
 }
 
 impl Config {
@@ -61,7 +83,7 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigErrors::unreadable(&name, &error))?;
         let (config, mut faults, files) = read(&text);
         faults.extend(files.iter().filter_map(NamedFile::fault));
-        finish(&name, &text, config, faults)
+        finish(&name, &text, Config { file: path.into(), ..config }, faults)
     }
 
     /// Checks `text` as [`Config::load`] does, but touches no file. `name` stands in the messages.
@@ -93,9 +115,14 @@ fn read(text: &str) -> (Config, Vec<Fault>, Vec<NamedFile>) {
         sync: reader.section("sync", Sync::read),
         planner: reader.section("planner", Planner::read),
         log: reader.section("log", Log::read),
+        backup: reader.section("backup", Backup::read),
+        file: PathBuf::new(),
+        files: Vec::new(),
         devices,
     };
     let (faults, files) = reader.finish();
+    let named = |file: &NamedFile| PemFile { key: file.key.clone(), path: file.path.clone() };
+    let config = Config { files: files.iter().map(named).collect(), ..config };
     (config, problem::merge(text, syntax, faults), files)
 }
 

@@ -23,8 +23,8 @@ pub(super) struct Reader<'d> {
 
 /// A file that the settings name.
 pub(super) struct NamedFile {
-    key: String,
-    path: PathBuf,
+    pub key: String,
+    pub path: PathBuf,
     span: Range<usize>,
 }
 
@@ -225,6 +225,11 @@ impl<'d> Section<'_, 'd> {
     /// The path of a file or folder that vppd itself makes.
     pub fn place(&mut self, key: &'static str, default: &Path) -> PathBuf {
         self.path(key, &default.display().to_string()).map_or_else(|| default.to_owned(), |(path, _)| path)
+    }
+
+    /// The path of a folder that vppd writes to; `None` when the key is absent.
+    pub fn optional_place(&mut self, key: &'static str, example: &str) -> Option<PathBuf> {
+        self.path(key, example).map(|(path, _)| path)
     }
 
     /// The path of a PEM file that must be there when vppd starts; `None` when the key is absent.

@@ -13,6 +13,9 @@ fn defaults() -> Config {
         sync: Sync::default(),
         planner: Planner::default(),
         log: Log::default(),
+        backup: Backup::default(),
+        file: PathBuf::new(),
+        files: Vec::new(),
     }
 }
 
@@ -66,6 +69,7 @@ fn the_shipped_file_has_every_key_and_explains_it() {
     reader.section("sync", Sync::read);
     reader.section("planner", Planner::read);
     reader.section("log", Log::read);
+    reader.section("backup", Backup::read);
     let known = reader.known().iter().flat_map(|(section, keys)| keys.iter().map(move |key| (*section, *key)));
     let mut known: Vec<(&str, &str)> = known.collect();
     let sections = document.get_ref().iter().map(|(name, keys)| (name.get_ref(), keys.get_ref().as_table().unwrap()));

@@ -8,23 +8,31 @@
 //!   [`checkin`] and [`report`] are what a device says.
 //! - onwards: [`reconcile`] plans and records; [`locations`] (with [`licences`] and [`sync`]) talks to Apple, one task per
 //!   location; [`wake`] pushes the devices.
+//! - for bad days: [`backup`] and [`restore`], [`master_key`], [`doctor`]; [`clock_watch`] for clocks that jump.
 //! - beside: [`alerts`] tell an administrator what needs a person; [`housekeeping`] forgets what is over.
 //! - outwards: [`look`] makes the [`view`]s that the doors show.
 
 pub mod alerts;
+pub mod archive;
+pub mod backup;
 pub mod checkin;
+pub mod clock_watch;
 pub mod deployments;
 mod device_index;
+pub mod doctor;
 pub mod enrol;
 mod error;
+pub mod files;
 pub mod housekeeping;
 pub mod keys;
 pub mod licences;
 pub mod locations;
 pub mod look;
+pub mod master_key;
 pub mod pause;
 pub mod reconcile;
 pub mod report;
+pub mod restore;
 pub mod sync;
 pub mod tasks;
 pub mod tokens;
@@ -71,6 +79,7 @@ pub struct Context {
     /// Commands wait: wake devices.
     pub wake_now: Arc<Notify>,
     pub workers: Arc<locations::Workers>,
+    pub clock_watch: clock_watch::ClockWatch,
 }
 
 /// The context as the doors share it.

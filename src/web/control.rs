@@ -6,7 +6,7 @@ use std::path::Path;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path as Segment, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
@@ -17,7 +17,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::operations::tokens::{manage, removal};
 use crate::operations::view::ErrorBody;
-use crate::operations::{Kind, OperationError, Shared, alerts, deployments, enrol, look, pause, sync, tasks, tokens};
+use crate::operations::{
+    Kind, OperationError, Shared, alerts, backup, deployments, enrol, look, pause, sync, tasks, tokens,
+};
 
 /// `?all=true` on a list of alerts: those that have passed, too.
 #[derive(serde::Deserialize)]
@@ -92,6 +94,7 @@ pub fn router(context: Shared) -> Router {
         .route("/deployments/{id}", delete(remove_deployment))
         .route("/enrolment-profiles", post(make_profile))
         .route("/plan", get(|State(c): State<Shared>| async move { reply(look::plan(&c).await) }))
+        .route("/backup", post(make_backup))
         .route("/pause", post(set_pause))
         .route("/resume", post(resume));
     Router::new()
@@ -238,6 +241,13 @@ async fn make_profile(State(context): State<Shared>, Extension(peer): Extension<
         Ok(request) => enrol::make_profile(&context, request, &peer.0).await,
         Err(error) => Err(error),
     })
+}
+
+async fn make_backup(State(context): State<Shared>, Extension(peer): Extension<Peer>) -> Response {
+    match backup::make(&context, &peer.0).await {
+        Ok(bytes) => ([(header::CONTENT_TYPE, "application/cms")], bytes).into_response(),
+        Err(error) => failed(&error),
+    }
 }
 
 async fn set_pause(State(context): State<Shared>, Extension(peer): Extension<Peer>, bytes: Bytes) -> Response {

@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod apple_trouble;
-mod docs;
 mod corners;
+mod docs;
 mod foreign_tools;
 mod journey;
 mod layers;

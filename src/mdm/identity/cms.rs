@@ -12,7 +12,7 @@ pub(in crate::mdm::identity) mod wire;
 
 pub use algorithm::{Digest, verify_raw};
 pub use build::{Signatory, certificates_only, sign};
-pub use envelope::{Recipient, open, seal};
+pub use envelope::{Recipient, open, open_kept, seal, seal_to_keep};
 pub use signed::{SignedMessage, Signer};
 
 /// Why a CMS message was refused or could not be made. None carries a byte of the message.

@@ -8,6 +8,7 @@ pub mod authority;
 pub mod certificate;
 pub mod cms;
 pub mod profile_signature;
+pub mod recovery;
 pub mod scep;
 pub mod signature;
 

@@ -21,6 +21,7 @@ use super::wire::{self, AlgorithmIdentifier, EncryptedContent, EnvelopedData, Ke
 use crate::mdm::identity::certificate;
 
 const AES_128_CBC: &Oid = Oid::const_new(&[2, 16, 840, 1, 101, 3, 4, 1, 2]);
+const AES_256_CBC: &Oid = Oid::const_new(&[2, 16, 840, 1, 101, 3, 4, 1, 42]);
 
 /// Who can open: an RSA key and its certificate.
 pub struct Recipient<'a> {
@@ -32,9 +33,24 @@ pub struct Recipient<'a> {
 
 /// Encrypts `plain` to the RSA key of `certificate` (DER), naming it by issuer and serial.
 pub fn seal(certificate: &[u8], plain: &[u8]) -> Result<Vec<u8>, CmsError> {
-    let mut content_key = Zeroizing::new([0u8; 16]);
+    seal_with(&AES_128, AES_128_CBC, certificate, plain.to_vec())
+}
+
+/// As [`seal`], with AES-256: for what is to be kept for years.
+pub fn seal_to_keep(certificate: &[u8], plain: Vec<u8>) -> Result<Vec<u8>, CmsError> {
+    seal_with(&AES_256, AES_256_CBC, certificate, plain)
+}
+
+fn seal_with(
+    algorithm: &'static Algorithm,
+    identifier: &Oid,
+    certificate: &[u8],
+    plain: Vec<u8>,
+) -> Result<Vec<u8>, CmsError> {
+    let mut content_key = Zeroizing::new(vec![0u8; key_length(algorithm)]);
     rand::fill(content_key.as_mut()).map_err(|_| CmsError::Build("content key"))?;
-    let (encrypted, iv) = encrypt(content_key.as_ref(), plain).ok_or(CmsError::Build("encrypted content"))?;
+    let (encrypted, iv) =
+        encrypt(algorithm, content_key.as_ref(), plain).ok_or(CmsError::Build("encrypted content"))?;
     let transport = KeyTransport {
         version: Integer::ZERO,
         recipient: certificate::identifier(certificate).ok_or(CmsError::Build("recipient"))?,
@@ -50,12 +66,20 @@ pub fn seal(certificate: &[u8], plain: &[u8]) -> Result<Vec<u8>, CmsError> {
         recipients: SetOf::from_vec(vec![Any::new(wire::encode(&transport, "recipient")?)]),
         encrypted: EncryptedContent {
             content_type: wire::DATA.into(),
-            algorithm: AlgorithmIdentifier { algorithm: AES_128_CBC.into(), parameters: Some(Any::new(iv)) },
+            algorithm: AlgorithmIdentifier { algorithm: identifier.into(), parameters: Some(Any::new(iv)) },
             content: Some(OctetString::from(encrypted)),
         },
         unprotected_attributes: None,
     };
     wire::content_info(wire::ENVELOPED_DATA, wire::encode(&enveloped, "enveloped data")?)
+}
+
+/// Decrypts what was encrypted to a single recipient, whose `key` this is; for backups, where nobody watches how it fails.
+pub fn open_kept(key: &Pkcs1PrivateDecryptingKey, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, CmsError> {
+    let enveloped: EnvelopedData = wire::read_content(bytes, usize::MAX, wire::ENVELOPED_DATA, "enveloped data")?;
+    let recipient = enveloped.recipients.iter().next().ok_or(CmsError::Malformed("recipient"))?;
+    let transport: KeyTransport = wire::decode(recipient.as_bytes(), "recipient")?;
+    open_with(key, &transport, enveloped)
 }
 
 /// Decrypts what was encrypted to `recipient`. `limit` is the greatest number of bytes to look at.
@@ -64,8 +88,17 @@ pub fn seal(certificate: &[u8], plain: &[u8]) -> Result<Vec<u8>, CmsError> {
 /// in the clear anyway.
 pub fn open(recipient: &Recipient<'_>, bytes: &[u8], limit: usize) -> Result<Zeroizing<Vec<u8>>, CmsError> {
     let enveloped: EnvelopedData = wire::read_content(bytes, limit, wire::ENVELOPED_DATA, "enveloped data")?;
-    let algorithm = content_algorithm(&enveloped.encrypted.algorithm)?;
+    content_algorithm(&enveloped.encrypted.algorithm)?;
     let transport = own_transport(recipient, &enveloped)?;
+    open_with(recipient.key, &transport, enveloped)
+}
+
+fn open_with(
+    key: &Pkcs1PrivateDecryptingKey,
+    transport: &KeyTransport,
+    enveloped: EnvelopedData,
+) -> Result<Zeroizing<Vec<u8>>, CmsError> {
+    let algorithm = content_algorithm(&enveloped.encrypted.algorithm)?;
     if transport.algorithm.algorithm != RSA_ENCRYPTION {
         return Err(refused(&transport.algorithm));
     }
@@ -73,7 +106,7 @@ pub fn open(recipient: &Recipient<'_>, bytes: &[u8], limit: usize) -> Result<Zer
     let iv: OctetString = wire::decode(iv.as_bytes(), "initial vector").map_err(|_| CmsError::Decrypt)?;
     let iv: [u8; 16] = iv.as_ref().try_into().map_err(|_| CmsError::Decrypt)?;
     let content = enveloped.encrypted.content.ok_or(CmsError::Decrypt)?;
-    let key = content_key(recipient.key, &transport.encrypted_key, key_length(algorithm))?;
+    let key = content_key(key, &transport.encrypted_key, key_length(algorithm))?;
     decrypt(algorithm, &key, iv, &content).ok_or(CmsError::Decrypt)
 }
 
@@ -123,9 +156,8 @@ fn content_key(
     Ok(chosen)
 }
 
-fn encrypt(key: &[u8], plain: &[u8]) -> Option<(Vec<u8>, [u8; 16])> {
-    let key = PaddedBlockEncryptingKey::cbc_pkcs7(UnboundCipherKey::new(&AES_128, key).ok()?).ok()?;
-    let mut bytes = plain.to_vec();
+fn encrypt(algorithm: &'static Algorithm, key: &[u8], mut bytes: Vec<u8>) -> Option<(Vec<u8>, [u8; 16])> {
+    let key = PaddedBlockEncryptingKey::cbc_pkcs7(UnboundCipherKey::new(algorithm, key).ok()?).ok()?;
     let DecryptionContext::Iv128(iv) = key.encrypt(&mut bytes).ok()? else { return None };
     Some((bytes, *iv.as_ref()))
 }
