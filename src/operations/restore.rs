@@ -223,12 +223,18 @@ pub fn finish(state: &Path, now: Timestamp) -> Result<bool, OperationError> {
             let copies = state.join("copies");
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&copies)?;
             give_to_owner_of(state, &copies)?;
-            fs::rename(&aside, copies.join(now.strftime("before-restore-%Y%m%dT%H%M%SZ").to_string()))?;
+            fs::rename(&aside, unused(&copies.join(now.strftime("before-restore-%Y%m%dT%H%M%SZ").to_string())))?;
         }
         fs::remove_dir_all(&ready)
     };
     move_all().map_err(|error| cannot(&ready, &error))?;
     Ok(true)
+}
+
+/// The path, or with a number if it is taken.
+fn unused(path: &Path) -> PathBuf {
+    let numbered = (2..).map(|number| path.with_extension(number.to_string()));
+    std::iter::once(path.to_path_buf()).chain(numbered).find(|path| !path.exists()).unwrap_or_else(|| path.into())
 }
 
 /// After a start: if the database came out of a backup, every device is asked what it has before it is told anything.

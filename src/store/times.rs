@@ -27,6 +27,9 @@ pub fn put_back(connection: &Connection, by: SignedDuration, now: Timestamp) -> 
             execute(connection, &sql, params![by, micros(now)])?;
         }
     }
+    // A token that seemed to have expired may be good: the next reply of Apple's tells.
+    let tokens = "UPDATE location SET token_state = 'unreachable' WHERE token_state = 'expired' AND expires_at > ?1";
+    execute(connection, tokens, [micros(now)])?;
     Ok(())
 }
 

@@ -6,9 +6,12 @@
 mod apple_trouble;
 mod corners;
 mod docs;
+mod clock_jumps;
+mod disk;
 mod foreign_tools;
 mod journey;
 mod layers;
+mod restored;
 mod support;
 mod switches;
 mod tokens;

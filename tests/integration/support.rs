@@ -34,8 +34,8 @@ pub struct App {
     /// The text of the location's content token.
     pub token: String,
     daemon: Option<Daemon>,
-    settings: PathBuf,
-    _folder: tempfile::TempDir,
+    pub settings: PathBuf,
+    pub folder: tempfile::TempDir,
 }
 
 /// Runs a story on a simulated clock.
@@ -80,24 +80,24 @@ impl App {
         };
         let daemon = start_daemon(&settings, &clock, 1).await;
         let context = daemon.context.clone();
-        App {
-            fleet: Fleet::new(world, 7),
-            clock,
-            sandbox,
-            context,
-            uid,
-            token,
-            daemon: Some(daemon),
-            settings,
-            _folder: folder,
-        }
+        App { fleet: Fleet::new(world, 7), clock, sandbox, context, uid, token, daemon: Some(daemon), settings, folder }
     }
 
     /// Ends the daemon in an orderly way and starts it again.
     pub async fn restart(&mut self) {
+        self.end().await;
+        self.begin().await;
+    }
+
+    /// Ends the daemon in an orderly way.
+    pub async fn end(&mut self) {
         if let Some(daemon) = self.daemon.take() {
             daemon.stop(Duration::from_secs(5)).await;
         }
+    }
+
+    /// Starts the daemon again.
+    pub async fn begin(&mut self) {
         let daemon = start_daemon(&self.settings, &self.clock, 2).await;
         self.context = daemon.context.clone();
         self.daemon = Some(daemon);
