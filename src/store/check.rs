@@ -62,7 +62,7 @@ mod tests {
             });
             write.await.unwrap();
         }
-        store.read(|c| everything_readable(c)).await.unwrap();
+        store.read(everything_readable).await.unwrap();
         assert!(was_left_open(&path), "in use");
         assert_eq!(everything(&path), Ok(schema::NEWEST as i64), "while it is in use");
         drop(store);

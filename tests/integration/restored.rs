@@ -1,6 +1,7 @@
 //! What a restored backup leads to: everything is read anew before anything is written, and who came after the backup is
 //! neither harmed nor lost.
 
+use std::path::Path;
 use std::process::Command;
 
 use vppd::operations::restore::{Request, restore};
@@ -94,8 +95,8 @@ fn a_restore_of_something_else_changes_nothing() {
     });
 }
 
-#[test]
-fn a_restore_that_was_interrupted_is_finished_by_the_next_start() {
+/// Starts vppd on a restored backup as it lay between any two of the last renames.
+fn starts_after(interruption: fn(state: &Path, ready: &Path)) {
     story(|clock| async move {
         let mut app = App::start(clock, &[(APP, 5)]).await;
         with_recovery_key(&mut app).await;
@@ -103,23 +104,37 @@ fn a_restore_that_was_interrupted_is_finished_by_the_next_start() {
         let kept = backup::make(&app.context, "test").await.unwrap();
         app.end().await;
         put_back(&app, &kept, true).unwrap();
-        // As it lay between any two renames.
         let state = app.folder.path().join("state");
         let ready = state.join("restore.ready");
-        for renamed in 0..2 {
-            std::fs::create_dir_all(ready.join("before")).unwrap();
-            std::fs::rename(state.join("vppd.db"), ready.join("vppd.db")).unwrap();
-            if renamed == 0 {
-                let previous = state.join("master.key.previous");
-                if previous.exists() {
-                    std::fs::rename(previous, ready.join("master.key.previous")).unwrap();
-                }
-                std::fs::write(state.join("vppd.db-wal"), "of the old database").unwrap();
-            }
-            app.begin().await;
-            assert!(!ready.exists());
-            assert_eq!(app.add_token("York", false).await.unwrap_err().code, "token-known", "the token is there");
-            app.end().await;
+        std::fs::create_dir_all(ready.join("before")).unwrap();
+        interruption(&state, &ready);
+        app.begin().await;
+        assert!(!ready.exists() && !state.join("master.key.previous").exists());
+        assert_eq!(app.add_token("York", false).await.unwrap_err().code, "token-known", "the token is there");
+    });
+}
+
+#[test]
+fn a_restore_that_was_interrupted_before_its_first_rename_is_finished_by_the_next_start() {
+    starts_after(|state, ready| {
+        for name in ["vppd.db", "master.key.previous"] {
+            std::fs::rename(state.join(name), ready.join(name)).unwrap();
+        }
+        for name in ["vppd.db", "vppd.db-wal", "master.key"] {
+            std::fs::write(state.join(name), "of the old state").unwrap();
         }
     });
+}
+
+#[test]
+fn a_restore_that_was_interrupted_between_its_renames_is_finished_by_the_next_start() {
+    starts_after(|state, ready| {
+        std::fs::rename(state.join("vppd.db"), ready.join("vppd.db")).unwrap();
+        std::fs::write(state.join("vppd.db-wal"), "of the old state").unwrap();
+    });
+}
+
+#[test]
+fn a_restore_that_was_interrupted_after_its_renames_is_finished_by_the_next_start() {
+    starts_after(|_, _| ());
 }
