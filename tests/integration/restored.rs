@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use sandbox::apple::{Fault, FaultRule, Often};
 use vppd::operations::restore::{Request, restore};
 use vppd::operations::view::*;
 use vppd::operations::{OperationError, backup};
@@ -69,6 +70,33 @@ fn after_a_restore_everything_is_read_before_anything_is_written() {
         app.wait(minutes(15)).await;
         assert_eq!(app.stages(APP).await, counts([(Stage::Installed, 3)]), "and the work goes on");
         assert_eq!(app.sandbox.apple.counters().installs_before_licence, 0);
+    });
+}
+
+#[test]
+fn while_apple_cannot_be_read_after_a_restore_nothing_is_written_not_even_after_another_start() {
+    story(|clock| async move {
+        let mut app = App::start(clock, &[(APP, 5)]).await;
+        with_recovery_key(&mut app).await;
+        app.add_token("Leeds", false).await.unwrap();
+        app.enrol(devices(0, 2)).await;
+        app.wait(minutes(5)).await;
+        let kept = backup::make(&app.context, "test").await.unwrap();
+        app.end().await;
+        put_back(&app, &kept, true).unwrap();
+        let unreadable =
+            FaultRule { endpoint: Some("assignments".into()), fault: Fault::BadGateway, often: Often::Next(u32::MAX) };
+        app.sandbox.apple.add_fault(unreadable).unwrap();
+        app.begin().await;
+        app.deploy(APP, "all-devices", PurposeView::Required).await;
+        app.wait(minutes(30)).await;
+        app.restart().await;
+        app.wait(minutes(30)).await;
+        assert_eq!(app.holders(APP).len(), 0, "written before anything was read");
+        app.sandbox.apple.clear_faults();
+        app.wait(minutes(30)).await;
+        assert_eq!(app.installed(APP).len(), 2);
+        app.assert_clean();
     });
 }
 
