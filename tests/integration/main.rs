@@ -4,10 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod apple_trouble;
-mod corners;
-mod docs;
 mod clock_jumps;
+mod corners;
 mod disk;
+mod docs;
 mod foreign_tools;
 mod journey;
 mod layers;
