@@ -38,7 +38,7 @@ struct State {
 }
 
 /// An answer on demand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PushAnswer {
     /// 410 `Unregistered`.
@@ -51,6 +51,8 @@ pub enum PushAnswer {
     LostBeforeDelivery,
     /// The connection is lost; the push was delivered.
     LostAfterDelivery,
+    /// This status with this body; the push was not taken.
+    Canned { status: u16, body: String },
 }
 
 /// Which pushes get an answer on demand.
@@ -130,6 +132,10 @@ impl Apns {
             Some(PushAnswer::Unregistered) => self.decline(&mut state, push, UNREGISTERED),
             Some(PushAnswer::TooManyRequests) => self.decline(&mut state, push, TOO_MANY_REQUESTS),
             Some(PushAnswer::ServiceUnavailable) => self.decline(&mut state, push, SERVICE_UNAVAILABLE),
+            Some(PushAnswer::Canned { status, body }) => {
+                *state.counters.statuses.entry(status).or_default() += 1;
+                PushOutcome::Reply(PushReply { status, apns_id: state.apns_id(push), body })
+            }
             Some(PushAnswer::LostBeforeDelivery) => {
                 state.counters.lost += 1;
                 PushOutcome::Closed
@@ -201,7 +207,7 @@ fn strike(rules: &mut Vec<AnswerRule>, push: &Checked) -> Option<PushAnswer> {
     };
     let answer = rules.iter_mut().find(matching).map(|rule| {
         rule.next = rule.next.map(|left| left.saturating_sub(1));
-        rule.answer
+        rule.answer.clone()
     });
     rules.retain(|rule| rule.next != Some(0));
     answer

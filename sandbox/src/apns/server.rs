@@ -1,12 +1,11 @@
 //! Puts the simulated APNs behind HTTP/2 with client certificates.
 
-use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 use super::{Apns, Push, PushOutcome, PushReply};
-use crate::listener::{Answer, Peer};
+use crate::listener::{Answer, Body, Peer};
 use crate::supervisor::{Supervisor, When};
 use crate::tls::topic_of;
 
@@ -45,7 +44,7 @@ pub(crate) async fn handle(apns: Apns, supervisor: Supervisor, request: Request<
     }
 }
 
-fn response(reply: PushReply) -> Option<Response<Full<Bytes>>> {
+fn response(reply: PushReply) -> Option<Response<Body>> {
     let builder = Response::builder().status(reply.status).header("apns-id", reply.apns_id);
-    builder.body(Full::new(reply.body.into())).ok()
+    builder.body(Full::new(reply.body.into()).boxed_unsync()).ok()
 }

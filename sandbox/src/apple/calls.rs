@@ -1,11 +1,13 @@
 //! From a call to its outcome: admission, the endpoint itself, the fault if one strikes, and the entry in the log.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::admission::{Admitted, Session};
-use super::endpoint::{BASE_PATH, Call, Endpoint, Outcome, Reply};
+use super::endpoint::{BASE_PATH, Call, Endpoint, Flow, Outcome, Reply};
 use super::engine::Job;
 use super::errors::{AppleError, Refusal};
 use super::faults::{Fault, RetryAfter};
@@ -40,7 +42,7 @@ impl State {
             u_id,
             status: match &outcome {
                 Outcome::Reply(reply) => Some(reply.status),
-                Outcome::Closed => None,
+                Outcome::Closed | Outcome::Reset => None,
             },
             error_number: error.map(AppleError::number),
         });
@@ -55,7 +57,7 @@ impl State {
         u_id: &mut Option<String>,
     ) -> Result<(Outcome, Option<Job>), Refusal> {
         let Admitted { session, fault } = self.admit(endpoint, call, now, u_id)?;
-        match fault {
+        match fault.clone() {
             Some(Fault::InternalError) => return Err(AppleError::Internal.into()),
             Some(Fault::TooManyRequests) => return Err(AppleError::TooManyRequests.into()),
             Some(Fault::Unavailable(wait)) => {
@@ -67,7 +69,12 @@ impl State {
                 return Ok((Outcome::Reply(Reply::html(502, page)), None));
             }
             Some(Fault::ClosedBeforeEffect) => return Ok((Outcome::Closed, None)),
-            Some(Fault::ClosedAfterEffect | Fault::TruncatedJson) | None => {}
+            Some(Fault::Reset) => return Ok((Outcome::Reset, None)),
+            Some(Fault::Canned(canned)) => return Ok((Outcome::Reply(canned.reply()), None)),
+            Some(
+                Fault::ClosedAfterEffect | Fault::TruncatedJson | Fault::Rewritten(_) | Fault::Endless | Fault::Drip(_),
+            )
+            | None => {}
         }
         let (reply, job) = match session {
             None => (self.service_config(call)?, None),
@@ -76,6 +83,11 @@ impl State {
         let outcome = match fault {
             Some(Fault::ClosedAfterEffect) => Outcome::Closed,
             Some(Fault::TruncatedJson) => Outcome::Reply(truncated(reply)),
+            Some(Fault::Rewritten(rewriting)) => Outcome::Reply(rewriting.apply(reply)),
+            Some(Fault::Endless) => Outcome::Reply(Reply { flow: Flow::Endless, ..reply }),
+            Some(Fault::Drip(seconds)) => {
+                Outcome::Reply(Reply { flow: Flow::Drip(Duration::from_secs(seconds.into())), ..reply })
+            }
             _ => Outcome::Reply(reply),
         };
         Ok((outcome, job))
@@ -135,7 +147,8 @@ impl State {
                 at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
             }
         });
-        Reply { retry_after, ..Reply::json(status, &body) }
+        let headers = retry_after.map(|wait| ("retry-after".to_owned(), wait)).into_iter().collect();
+        Reply { headers, ..Reply::json(status, &body) }
     }
 
     /// The members every authenticated reply carries.

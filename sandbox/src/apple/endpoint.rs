@@ -1,5 +1,8 @@
 //! The served endpoints, and the form a call has before and after: no sockets, so that a test can call directly.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::Method;
 use serde::Serialize;
@@ -92,30 +95,48 @@ pub enum Outcome {
     Reply(Reply),
     /// The connection is closed without a reply.
     Closed,
+    /// The connection is reset without a reply.
+    Reset,
+}
+
+/// How the body of a reply comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    AtOnce,
+    /// It never ends: spaces follow.
+    Endless,
+    /// Byte by byte, with this pause before each.
+    Drip(Duration),
 }
 
 /// A reply to send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
     pub status: u16,
-    pub content_type: &'static str,
-    pub retry_after: Option<String>,
+    pub content_type: Cow<'static, str>,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
     pub body: Bytes,
+    pub flow: Flow,
 }
 
 impl Reply {
     pub(super) fn json(status: u16, body: &impl Serialize) -> Reply {
         match serde_json::to_vec(body) {
-            Ok(body) => Reply { status, content_type: "application/json", retry_after: None, body: body.into() },
+            Ok(body) => Reply::new(status, "application/json", body.into()),
             Err(error) => Reply::text(500, format!("the sandbox could not write its reply: {error}")),
         }
     }
 
     pub(super) fn text(status: u16, body: impl Into<Bytes>) -> Reply {
-        Reply { status, content_type: "text/plain", retry_after: None, body: body.into() }
+        Reply::new(status, "text/plain", body.into())
     }
 
     pub(super) fn html(status: u16, body: &'static str) -> Reply {
-        Reply { status, content_type: "text/html", retry_after: None, body: Bytes::from_static(body.as_bytes()) }
+        Reply::new(status, "text/html", Bytes::from_static(body.as_bytes()))
+    }
+
+    fn new(status: u16, content_type: &'static str, body: Bytes) -> Reply {
+        Reply { status, content_type: content_type.into(), headers: Vec::new(), body, flow: Flow::AtOnce }
     }
 }

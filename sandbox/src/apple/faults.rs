@@ -1,7 +1,9 @@
 //! Faults on demand: what goes wrong, at which calls, how often.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
+use super::endpoint::{Flow, Reply};
 use crate::chance::Chance;
 
 /// Something that goes wrong with a call which passed the checks before it.
@@ -22,6 +24,85 @@ pub enum Fault {
     ClosedAfterEffect,
     /// Everything was done, but the JSON of the reply ends in the middle.
     TruncatedJson,
+    /// Nothing was done, and the connection is reset.
+    Reset,
+    /// Nothing was done, and the reply is this one.
+    Canned(Canned),
+    /// Everything was done, but the reply is written in another way.
+    Rewritten(Rewriting),
+    /// Everything was done, but the body of the reply never ends.
+    Endless,
+    /// Everything was done, but the body comes byte by byte, so many seconds apart.
+    Drip(u32),
+}
+
+/// A reply written out: of something between here and Apple, or of an Apple beside itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Canned {
+    pub status: u16,
+    pub content_type: String,
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+/// Other ways to write the JSON of a reply.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Rewriting {
+    /// Every number as a string.
+    NumbersAsText,
+    /// Every string of up to 18 digits as a number.
+    DigitsAsNumbers,
+    /// A member that nobody has documented, in every object.
+    UnknownMembers,
+    /// The same body under this content type.
+    ContentType(String),
+    /// These members at the top instead of what would stand there; others stay.
+    Members(Map<String, Value>),
+}
+
+impl Rewriting {
+    pub(super) fn apply(&self, reply: Reply) -> Reply {
+        if let Rewriting::ContentType(kind) = self {
+            return Reply { content_type: kind.clone().into(), ..reply };
+        }
+        let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) else { return reply };
+        match (self, body.as_object_mut()) {
+            (Rewriting::Members(members), Some(top)) => top.extend(members.clone()),
+            _ => self.rewrite(&mut body),
+        }
+        Reply { body: body.to_string().into(), ..reply }
+    }
+
+    fn rewrite(&self, value: &mut Value) {
+        match (self, &mut *value) {
+            (Rewriting::NumbersAsText, Value::Number(number)) => *value = number.to_string().into(),
+            (Rewriting::DigitsAsNumbers, Value::String(text)) => {
+                let digits =
+                    text.len() <= 18 && !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+                if let (true, Ok(number)) = (digits, text.parse::<u64>()) {
+                    *value = number.into();
+                }
+            }
+            (_, Value::Array(items)) => items.iter_mut().for_each(|item| self.rewrite(item)),
+            (_, Value::Object(members)) => {
+                members.values_mut().for_each(|member| self.rewrite(member));
+                if *self == Rewriting::UnknownMembers {
+                    members.insert("sandboxUnknown".to_owned(), json!({"deeper": [1, null, "text"]}));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Canned {
+    pub(super) fn reply(self) -> Reply {
+        let Canned { status, content_type, headers, body } = self;
+        Reply { status, content_type: content_type.into(), headers, body: body.into(), flow: Flow::AtOnce }
+    }
 }
 
 /// How the wait is written.

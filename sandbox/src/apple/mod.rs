@@ -30,9 +30,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use self::admin::{AdminError, AssetName, NewAsset, NewLocation, StoreNumbers};
-pub use self::endpoint::{BASE_PATH, Call, Outcome, Reply};
+pub use self::endpoint::{BASE_PATH, Call, Flow, Outcome, Reply};
 pub use self::errors::AppleError;
-pub use self::faults::{Fault, FaultRule, Often, RetryAfter};
+pub use self::faults::{Canned, Fault, FaultRule, Often, RetryAfter, Rewriting};
 pub use self::limits::Limits;
 pub use self::state::{CallRecord, Counters, UNLIMITED};
 pub use self::switches::*;
@@ -85,6 +85,10 @@ impl Apple {
             tokio::spawn(engine::run(Arc::downgrade(&self.0), self.0.clock.clone(), job));
         }
         outcome
+    }
+
+    fn clock(&self) -> Clock {
+        self.0.clock.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,14 +1,18 @@
 //! Puts the simulated Apple behind HTTPS.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
+use futures_util::stream;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName};
 use hyper::{Request, Response};
 
 use super::Apple;
-use super::endpoint::{Call, Outcome, Reply};
-use crate::listener::Answer;
+use super::endpoint::{Call, Flow, Outcome, Reply};
+use crate::clock::Clock;
+use crate::listener::{Answer, Body};
 use crate::supervisor::{Supervisor, When};
 
 /// The largest body that is read.
@@ -37,8 +41,9 @@ pub(crate) async fn handle(apple: Apple, supervisor: Supervisor, request: Reques
         return Answer::HangUp;
     }
     match outcome {
-        Outcome::Reply(reply) => response(reply).map_or(Answer::HangUp, Answer::Reply),
+        Outcome::Reply(reply) => response(reply, apple.clock()).map_or(Answer::HangUp, Answer::Reply),
         Outcome::Closed => Answer::HangUp,
+        Outcome::Reset => Answer::Reset,
     }
 }
 
@@ -47,10 +52,28 @@ fn header(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name).map(|value| value.to_str().unwrap_or_default().to_owned())
 }
 
-fn response(reply: Reply) -> Option<Response<Full<Bytes>>> {
-    let mut builder = Response::builder().status(reply.status).header(CONTENT_TYPE, reply.content_type);
-    if let Some(wait) = reply.retry_after {
-        builder = builder.header(RETRY_AFTER, wait);
+fn response(reply: Reply, clock: Clock) -> Option<Response<Body>> {
+    let mut builder = Response::builder().status(reply.status).header(CONTENT_TYPE, reply.content_type.as_ref());
+    for (name, value) in reply.headers {
+        builder = builder.header(name, value);
     }
-    builder.body(Full::new(reply.body)).ok()
+    let body = match reply.flow {
+        Flow::AtOnce => Full::new(reply.body).boxed_unsync(),
+        Flow::Endless => {
+            let spaces = Bytes::from(vec![b' '; 64 * 1024]);
+            let frames = stream::repeat_with(move || Ok::<_, Infallible>(Frame::data(spaces.clone())));
+            StreamBody::new(frames).boxed_unsync()
+        }
+        Flow::Drip(pause) => {
+            let bytes = stream::unfold((clock, reply.body), move |(clock, mut rest)| async move {
+                if rest.is_empty() {
+                    return None;
+                }
+                clock.sleep(pause).await;
+                Some((Ok::<_, Infallible>(Frame::data(rest.split_to(1))), (clock, rest)))
+            });
+            StreamBody::new(bytes).boxed_unsync()
+        }
+    };
+    builder.body(body).ok()
 }

@@ -78,10 +78,10 @@ impl World {
         match self.apple.call(call) {
             Outcome::Reply(reply) => Got {
                 status: reply.status,
-                retry_after: reply.retry_after,
+                retry_after: reply.headers.into_iter().find(|(name, _)| name == "retry-after").map(|(_, wait)| wait),
                 json: serde_json::from_slice(&reply.body).unwrap_or(Value::Null),
             },
-            Outcome::Closed => panic!("the connection was closed"),
+            Outcome::Closed | Outcome::Reset => panic!("the connection was closed"),
         }
     }
 
