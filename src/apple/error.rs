@@ -36,6 +36,11 @@ pub enum RetryCause {
     ConnectionLost,
     #[error("its answer was cut off or cannot be understood")]
     Garbled,
+    #[error(
+        "it sent us on to another address, where the content token must not go; a proxy or a sign-in page of the network \
+         may be in the way"
+    )]
+    Redirected,
     #[error("it did not answer within {0:?}")]
     TimedOut(Duration),
 }
@@ -153,6 +158,7 @@ fn by_status(answer: &Answer) -> AppleError {
         401 => AppleError::TokenProblem { kind: TokenProblemKind::Rejected, number },
         403 => AppleError::Forbidden { number },
         429 => later(RetryCause::Throttled),
+        300..=399 => later(RetryCause::Redirected),
         503 => later(RetryCause::Unavailable),
         500.. => failed_inside(answer),
         status => AppleError::Refused { status, number },
@@ -265,7 +271,7 @@ mod tests {
         assert_eq!(answer(429, None, true), later(RetryCause::Throttled));
         assert_eq!(answer(503, None, true), later(RetryCause::Unavailable));
         assert!(answer(410, None, true).invalidates_service_config());
-        assert!(answer(302, None, true).was_surely_not_done());
+        assert_eq!(answer(302, None, true), later(RetryCause::Redirected));
     }
 
     #[test]

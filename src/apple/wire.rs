@@ -119,14 +119,14 @@ pub struct Asset {
     /// May be taken back. False when Apple does not say.
     #[serde(default, deserialize_with = "null_is_default")]
     pub revocable: bool,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "count")]
     pub assigned_count: i64,
     /// Says nothing when [`Asset::is_unlimited`].
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "count")]
     pub available_count: i64,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "count")]
     pub retired_count: i64,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "count")]
     pub total_count: i64,
     /// Apple's words: `iOS` (which includes iPadOS), `macOS`, `tvOS`, `watchOS`, `visionOS`, or newer ones.
     #[serde(default, deserialize_with = "null_is_default")]
@@ -260,9 +260,9 @@ pub struct EventStatus {
     /// `ASSOCIATE`, `DISASSOCIATE`, ... or newer words.
     #[serde(default)]
     pub event_type: Option<String>,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "count")]
     pub num_requested: i64,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "count")]
     pub num_completed: i64,
     #[serde(default, deserialize_with = "null_is_default")]
     pub failures: Vec<Failure>,
@@ -397,6 +397,12 @@ fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, 
 
 fn optional_text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<AdamId>::deserialize(deserializer)?.map(|id| id.0))
+}
+
+/// A count, as a number or as text; null is zero.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let Some(text) = optional_text_or_number(deserializer)? else { return Ok(0) };
+    text.trim().parse().map_err(|_| de::Error::custom("a count is no whole number"))
 }
 
 /// Zero counts as none: it would be an odd way to say that all is well, but it is not an error of the list.

@@ -263,6 +263,8 @@ fn lost(error: &(dyn std::error::Error + 'static)) -> PushAnswer {
         let name: String = alert.chars().take_while(char::is_ascii_alphanumeric).collect();
         return PushAnswer::CertificateProblem { reason: format!("APNs refused the push certificate: {name}") };
     }
+    // rustls adds the address of a page of its manual.
+    let text = text.split(": https://").next().unwrap_or_default();
     retry(format!("the push service could not be reached: {text}"))
 }
 

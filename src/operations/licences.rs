@@ -141,7 +141,7 @@ async fn not_accepted(
         AppleError::UnknownOutcome { .. } => {
             let look_at = after(context.clock.now(), poll(context, 1));
             context.store.write(move |w| events::unknown(w, &id, look_at)).await?;
-            log::warn!(location_id = event.location.0; "{error}");
+            log::warn!(location_id = event.location.0; "location \"{}\": {error}", round.location.name);
             Ok(())
         }
         // Certainly not done: sent again in a later round, which comes after a pause.
@@ -162,7 +162,7 @@ async fn not_accepted(
         | AppleError::Business { .. }
         | AppleError::Malformed { .. }
         | AppleError::Unstable { .. } => {
-            log::error!(location_id = event.location.0; "{error}");
+            log::error!(location_id = event.location.0; "location \"{}\": {error}", round.location.name);
             let failure = PairFailure::refused(error.number().unwrap_or(0), error.to_string());
             let reserved = reserved(context, event).await?;
             settle(context, event, reserved.into_iter().map(|pair| (pair, failure.clone())).collect()).await
@@ -253,7 +253,11 @@ async fn look_at(context: &Shared, round: &mut Round, event: &Event) -> Result<(
     let reply = match reply {
         // Apple does not know the event, or its answer is of no use: a listing tells.
         Err(error) if error.number() == Some(UNKNOWN_EVENT) => return make_unsure(context, event).await,
-        Err(AppleError::Refused { .. } | AppleError::Business { .. } | AppleError::Malformed { .. }) => {
+        Err(error @ (AppleError::Refused { .. } | AppleError::Business { .. } | AppleError::Malformed { .. })) => {
+            log::warn!(
+                location_id = event.location.0, event_id = event_id.as_str();
+                "location \"{}\": what became of a request is read from the licences instead: {error}", round.location.name
+            );
             return make_unsure(context, event).await;
         }
         Err(AppleError::RetryLater { .. } | AppleError::Forbidden { .. }) if waited => {
