@@ -7,11 +7,13 @@ use std::path::Path;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path as Segment, Query, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 use tokio::net::{UnixListener, UnixStream};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -102,7 +104,28 @@ pub fn router(context: Shared) -> Router {
         .fallback(|| async { failed(&OperationError::not_found("there is no such thing in the API", "")) })
         .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
         .layer(CatchPanicLayer::new())
+        .layer(map_response(explained))
         .with_state(context)
+}
+
+/// Gives an error that the HTTP layer found (a wrong method, a body too large, a path that is no UTF-8) the form of every
+/// other: nobody should have to guess from a number.
+async fn explained(response: Response) -> Response {
+    let status = response.status();
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if is_json || status.is_success() {
+        return response;
+    }
+    let message = match status {
+        StatusCode::METHOD_NOT_ALLOWED => "this thing of the API does not take this method".to_owned(),
+        StatusCode::PAYLOAD_TOO_LARGE => format!("the request is larger than {} KiB", LARGEST_REQUEST / 1024),
+        StatusCode::BAD_REQUEST => "the address or the body of the request cannot be read as text".to_owned(),
+        status => format!("the request failed (HTTP {})", status.as_u16()),
+    };
+    let error = OperationError::invalid("request", message, "Nothing was changed.");
+    let mut answer = (status, Json(ErrorBody { error: error.view() })).into_response();
+    answer.headers_mut().extend(response.headers().get(header::ALLOW).map(|allow| (header::ALLOW, allow.clone())));
+    answer
 }
 
 fn reply<T: Serialize>(result: Result<T, OperationError>) -> Response {
@@ -130,8 +153,21 @@ fn failed(error: &OperationError) -> Response {
 fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, OperationError> {
     let text: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
     serde_json::from_slice(text).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
-        OperationError::invalid("request", format!("the request is not what this call takes ({place})"), "")
+        let (line, column, words) = (error.line(), error.column(), error.to_string());
+        // Of serde's own words only those that name a member of ours: others quote the body.
+        let what = match error.classify() {
+            Category::Data if words.starts_with("missing field `") => {
+                format!("the member {} is missing", words.split('`').nth(1).unwrap_or_default())
+            }
+            Category::Data => format!("a member has a wrong type (line {line}, column {column})"),
+            Category::Eof => "its JSON is cut off".to_owned(),
+            _ => format!("it is not JSON, or nests too deep (line {line}, column {column})"),
+        };
+        OperationError::invalid(
+            "request",
+            format!("the request is not what this call takes: {what}"),
+            "Nothing was changed.",
+        )
     })
 }
 
