@@ -29,7 +29,7 @@ pub enum PlistError {
     #[error("the property list unfolds into far more than was sent")]
     Unfolds,
     /// Neither XML nor binary, or broken.
-    #[error("this is not a property list: {0}")]
+    #[error("this is not a property list: {}", broken(.0))]
     Malformed(plist::Error),
     /// Neither of the two encodings which Apple's devices use.
     #[error("this is not a property list in XML or binary form")]
@@ -37,6 +37,10 @@ pub enum PlistError {
     /// A property list, but of another kind at the top.
     #[error("the property list is not a dictionary")]
     NotADictionary,
+}
+
+fn broken(error: &plist::Error) -> String {
+    if error.is_io() { "it points outside of itself".to_owned() } else { error.to_string() }
 }
 
 /// Reads an XML or binary property list of at most `max_len` bytes.

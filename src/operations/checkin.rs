@@ -48,12 +48,32 @@ pub async fn handle(context: &Shared, message: Checkin, signer: &SignerCertifica
         Checkin::SetBootstrapToken { enrollment } | Checkin::GetBootstrapToken { enrollment } => {
             Ok(known(context, &enrollment, signer).map_or_else(|answer| answer, |_| Answer::Done))
         }
-        Checkin::GetToken { service, .. } => Ok(Answer::Refused(format!("it asks for a token of {service}"))),
+        Checkin::GetToken { service, .. } => {
+            Ok(Answer::Refused(format!("it asks for a token of {}, which vppd does not give", shown(&service))))
+        }
         Checkin::DeclarativeManagement { .. } => {
             Ok(Answer::Refused("declarative management was not switched on for it".into()))
         }
-        Checkin::Unknown { message_type } => Ok(Answer::Refused(format!("unknown message {message_type}"))),
+        Checkin::Unknown { message_type } => Ok(Answer::Refused(format!(
+            "\"{}\" is no message that this vppd knows; the system of the device may be newer than vppd",
+            shown(&message_type)
+        ))),
     }
+}
+
+/// Who signed a message, in words for the journal.
+pub async fn sender(context: &Shared, signer: &SignerCertificate) -> String {
+    let fingerprint = signer.fingerprint;
+    match context.store.read(move |c| devices::by_fingerprint(c, &fingerprint)).await {
+        Ok(Some(device)) => format!("device {}", device.udid),
+        Ok(None) => "somebody who is not enrolled".to_owned(),
+        Err(error) => format!("somebody who cannot be looked up ({error})"),
+    }
+}
+
+/// A device's own word as it may stand in a line of the journal.
+pub(super) fn shown(word: &str) -> String {
+    word.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
 /// The device behind an enrolment, if the message is signed with its pinned certificate.

@@ -162,7 +162,9 @@ pub async fn answer_scep(context: &Shared, message: Vec<u8>) -> Result<Option<Ve
     match issue(context, &request).await? {
         Ok(certificate) => Ok(Some(scep::success(&request, &context.keys.devices, &certificate, &context.entropy)?)),
         Err(why) => {
-            log::warn!("a certificate request was refused: {why}");
+            log::warn!(
+                "a certificate request was refused: {why}. A device that shall enrol needs a new profile: vppd enrol profile"
+            );
             let reply =
                 scep::failure(&request.transaction, FailInfo::BadRequest, &context.keys.devices, &context.entropy)?;
             Ok(Some(reply))

@@ -122,16 +122,29 @@ fn take_result(
     now: Timestamp,
 ) -> Result<bool, OperationError> {
     let Some(uuid) = &report.command_uuid else { return Ok(false) };
-    // Not ours, or over already: a repeated result gets the next command and changes nothing.
-    let Some(command) = commands::by_uuid(w, id, uuid)?.filter(|command| command.state.is_open()) else {
+    let Some(command) = commands::by_uuid(w, id, uuid)? else {
+        log::warn!(device_id = id.0; "device {id} answers a command that it was not given: {uuid}; nothing was changed");
         return Ok(false);
     };
+    // Over already: a repeated result gets the next command and changes nothing.
+    if !command.state.is_open() {
+        log::debug!(device_id = id.0, command_uuid = uuid.as_str(); "device {id} repeats an answer; nothing was changed");
+        return Ok(false);
+    }
     let state = match report.status {
         Status::Acknowledged => CommandState::Acknowledged,
         Status::Error => CommandState::Error,
         Status::CommandFormatError => CommandState::FormatError,
         Status::NotNow => CommandState::NotNow,
-        Status::Idle | Status::Unknown(_) => return Ok(false),
+        Status::Idle => return Ok(false),
+        Status::Unknown(ref word) => {
+            log::warn!(
+                device_id = id.0, command_uuid = uuid.as_str();
+                "device {id} answers our {} with the unknown status \"{}\"; the command waits on",
+                command.request_type, checkin::shown(word)
+            );
+            return Ok(false);
+        }
     };
     if state == CommandState::NotNow {
         commands::not_now(w, command.id)?;

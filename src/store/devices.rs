@@ -129,6 +129,11 @@ pub fn by_udid(connection: &Connection, udid: &str) -> Result<Option<Device>, St
     row(connection, &format!("SELECT {COLUMNS} FROM device WHERE udid = ?1"), [udid], read)
 }
 
+/// The device whose identity has this fingerprint.
+pub fn by_fingerprint(connection: &Connection, fingerprint: &[u8; 32]) -> Result<Option<Device>, StoreError> {
+    row(connection, &format!("SELECT {COLUMNS} FROM device WHERE fingerprint = ?1"), [fingerprint], read)
+}
+
 /// The one with this serial number.
 pub fn by_serial(connection: &Connection, serial: &str) -> Result<Option<Device>, StoreError> {
     row(connection, &format!("SELECT {COLUMNS} FROM device WHERE serial = ?1 AND serial <> ''"), [serial], read)

@@ -5,6 +5,7 @@
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -40,6 +41,9 @@ pub fn router(context: Shared) -> Router {
         .with_state(context)
 }
 
+/// A body, or why it did not come in.
+type Body = Result<Bytes, BytesRejection>;
+
 /// Who signed this body.
 fn signer(headers: &HeaderMap, body: &[u8]) -> Result<SignerCertificate, String> {
     let header = headers.get("mdm-signature").ok_or("it carries no Mdm-Signature")?;
@@ -52,16 +56,28 @@ fn refuse(door: &str, why: &str) -> Response {
     StatusCode::BAD_REQUEST.into_response()
 }
 
+/// The body did not come in: too large (413), or the device broke off.
+fn unread(door: &str, rejection: &BytesRejection) -> Response {
+    log::warn!("a message to {door} was refused: its body is larger than {LARGEST_MESSAGE} bytes or broke off");
+    rejection.status().into_response()
+}
+
 fn trouble(door: &str, error: &OperationError) -> Response {
     log::error!("a message to {door} could not be handled: {error}; the device comes again");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
-fn answer(door: &str, answer: Answer) -> Response {
+/// Refuses a message that was signed well, and tells who sent it.
+async fn refuse_from(context: &Shared, door: &str, signer: &SignerCertificate, why: &str) -> Response {
+    let sender = checkin::sender(context, signer).await;
+    refuse(&format!("{door} from {sender}"), why)
+}
+
+async fn answer(context: &Shared, door: &str, signer: &SignerCertificate, answer: Answer) -> Response {
     match answer {
         Answer::Done => StatusCode::OK.into_response(),
         Answer::NotThisUser => StatusCode::GONE.into_response(),
-        Answer::Refused(why) => refuse(door, &why),
+        Answer::Refused(why) => refuse_from(context, door, signer, &why).await,
         Answer::Unknown(why) => {
             log::error!("a message to {door} cannot be answered: {why}. Was an older backup restored?");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
@@ -69,34 +85,42 @@ fn answer(door: &str, answer: Answer) -> Response {
     }
 }
 
-async fn check_in(State(context): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+async fn check_in(State(context): State<Shared>, headers: HeaderMap, body: Body) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return unread("check-in", &rejection),
+    };
     let signer = match signer(&headers, &body) {
         Ok(signer) => signer,
         Err(why) => return refuse("check-in", &why),
     };
     let message = match Checkin::read(&body, LARGEST_MESSAGE) {
         Ok(message) => message,
-        Err(error) => return refuse("check-in", &error.to_string()),
+        Err(error) => return refuse_from(&context, "check-in", &signer, &error.to_string()).await,
     };
     match checkin::handle(&context, message, &signer).await {
-        Ok(given) => answer("check-in", given),
+        Ok(given) => answer(&context, "check-in", &signer, given).await,
         Err(error) => trouble("check-in", &error),
     }
 }
 
-async fn command(State(context): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+async fn command(State(context): State<Shared>, headers: HeaderMap, body: Body) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return unread("the command channel", &rejection),
+    };
     let signer = match signer(&headers, &body) {
         Ok(signer) => signer,
         Err(why) => return refuse("the command channel", &why),
     };
     let message = match Report::read(&body, LARGEST_MESSAGE) {
         Ok(message) => message,
-        Err(error) => return refuse("the command channel", &error.to_string()),
+        Err(error) => return refuse_from(&context, "the command channel", &signer, &error.to_string()).await,
     };
     match report::handle(&context, message, &signer).await {
         Ok(Next::Command(bytes)) => ([(header::CONTENT_TYPE, "application/xml; charset=UTF-8")], bytes).into_response(),
         Ok(Next::Nothing) => StatusCode::OK.into_response(),
-        Ok(Next::Other(given)) => answer("the command channel", given),
+        Ok(Next::Other(given)) => answer(&context, "the command channel", &signer, given).await,
         Err(error) => trouble("the command channel", &error),
     }
 }
@@ -107,7 +131,11 @@ struct ScepQuery {
     message: Option<String>,
 }
 
-async fn scep_get(State(context): State<Shared>, Query(query): Query<ScepQuery>) -> Response {
+/// What is asked for, or that it cannot be read.
+type Asked = Result<Query<ScepQuery>, QueryRejection>;
+
+async fn scep_get(State(context): State<Shared>, query: Asked) -> Response {
+    let Ok(Query(query)) = query else { return refuse("SCEP", "its address cannot be read") };
     match query.operation.as_deref() {
         Some("GetCACaps") => typed(scep::CAPABILITIES_TYPE, scep::capabilities().as_bytes().to_vec()),
         Some("GetCACert") => typed(scep::CERTIFICATE_TYPE, context.keys.devices.certificate_der().to_vec()),
@@ -119,9 +147,11 @@ async fn scep_get(State(context): State<Shared>, Query(query): Query<ScepQuery>)
     }
 }
 
-async fn scep_post(State(context): State<Shared>, Query(query): Query<ScepQuery>, body: Bytes) -> Response {
-    match query.operation.as_deref() {
-        Some("PKIOperation") => pki_operation(&context, body.to_vec()).await,
+async fn scep_post(State(context): State<Shared>, query: Asked, body: Body) -> Response {
+    let Ok(Query(query)) = query else { return refuse("SCEP", "its address cannot be read") };
+    match (query.operation.as_deref(), body) {
+        (Some("PKIOperation"), Ok(body)) => pki_operation(&context, body.to_vec()).await,
+        (Some("PKIOperation"), Err(rejection)) => unread("SCEP", &rejection),
         _ => refuse("SCEP", "unknown operation"),
     }
 }
