@@ -253,7 +253,9 @@ fn read(file: &Path) -> anyhow::Result<String> {
     } else {
         std::fs::File::open(file).and_then(|open| open.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
     }
-    .with_context(|| format!("cannot read the content token {}", file.display()))?;
+    .with_context(|| {
+        format!("cannot read the content token {}: name the .vpptoken file that Apple's portal gave", file.display())
+    })?;
     if bytes.len() as u64 > LARGEST_FILE {
         anyhow::bail!("{} is too large for a content token: choose the .vpptoken file", file.display());
     }

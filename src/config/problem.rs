@@ -66,6 +66,7 @@ impl ConfigErrors {
             io::ErrorKind::NotFound => "create it (the package ships an example), or name another file with --config",
             io::ErrorKind::PermissionDenied => "run the command as root, or let the group vppd read the file",
             io::ErrorKind::InvalidData => "save the file as UTF-8 text",
+            io::ErrorKind::IsADirectory => "name the file itself, not its folder",
             _ => "",
         };
         let message = format!("cannot read the settings: {error}");
