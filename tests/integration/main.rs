@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod apple_trouble;
+mod bad_input;
+mod captured;
 mod clock_jumps;
 mod corners;
 mod disk;
@@ -11,6 +13,7 @@ mod docs;
 mod foreign_tools;
 mod journey;
 mod layers;
+mod redaction;
 mod restored;
 mod support;
 mod switches;

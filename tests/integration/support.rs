@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
 use sandbox::apple::{NewAsset, NewLocation};
+use sandbox::device::keys::KeyPool;
 use sandbox::device::{DeviceSpec, Fleet, World, make_keys};
 use sandbox::{Sandbox, SandboxOptions};
 use vppd::clock::{Clock, simulated};
@@ -45,7 +46,7 @@ pub fn story<F: Future<Output = ()>>(story: impl FnOnce(Clock) -> F) {
 }
 
 /// The sandbox's clock: the same as vppd's.
-fn shared(clock: &Clock) -> sandbox::clock::Clock {
+pub fn shared(clock: &Clock) -> sandbox::clock::Clock {
     let (now, sleep, busy) = (clock.clone(), clock.clone(), clock.clone());
     sandbox::clock::Clock::given(
         move || now.now(),
@@ -60,6 +61,11 @@ fn shared(clock: &Clock) -> sandbox::clock::Clock {
 impl App {
     /// An appliance with a location that owns `assets` (adamId, licences), its token not added yet.
     pub async fn start(clock: Clock, assets: &[(&str, i64)]) -> App {
+        App::start_with(clock, assets, "").await
+    }
+
+    /// The same with further keys of `[enrolment]`, and sections after it, in the settings file.
+    pub async fn start_with(clock: Clock, assets: &[(&str, i64)], more_settings: &str) -> App {
         let folder = tempfile::tempdir().unwrap();
         let sandbox = Sandbox::start(SandboxOptions::local(shared(&clock), folder.path())).await.unwrap();
         let uid = sandbox.apple.add_location(NewLocation { name: "Leeds".into(), ..NewLocation::default() });
@@ -69,18 +75,22 @@ impl App {
         let token = sandbox.apple.add_token(&uid, SignedDuration::from_hours(24 * 300)).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let settings = folder.path().join("vppd.toml");
-        std::fs::write(&settings, settings_text(&sandbox, folder.path(), port)).unwrap();
-        let keys = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("device-keys");
+        std::fs::write(&settings, settings_text(&sandbox, folder.path(), port) + more_settings).unwrap();
         let world = World {
             clock: shared(&clock),
             store: Arc::new(sandbox.apple.clone()),
             inboxes: sandbox.inboxes.clone(),
             network: Arc::new(sandbox::device::http::Internet::new(shared(&clock), HashMap::new(), Vec::new())),
-            keys: Arc::new(make_keys(&shared(&clock), KEYS, Some(keys)).await.unwrap()),
+            keys: Arc::new(device_keys(&clock).await),
         };
         let daemon = start_daemon(&settings, &clock, 1).await;
         let context = daemon.context.clone();
         App { fleet: Fleet::new(world, 7), clock, sandbox, context, uid, token, daemon: Some(daemon), settings, folder }
+    }
+
+    /// A place in the appliance's folder, which holds `vppd.toml`, `control.sock` and `state`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// Ends the daemon in an orderly way and starts it again.
@@ -178,6 +188,12 @@ impl App {
     }
 }
 
+/// Keys for devices, made once and kept between runs.
+pub async fn device_keys(clock: &Clock) -> KeyPool {
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("device-keys");
+    make_keys(&shared(clock), KEYS, Some(file)).await.unwrap()
+}
+
 fn settings_text(sandbox: &Sandbox, folder: &std::path::Path, port: u16) -> String {
     let path = |name: &str| folder.join(name).display().to_string();
     let ca = sandbox.ca_path().display().to_string();
@@ -201,6 +217,18 @@ async fn start_daemon(settings: &std::path::Path, clock: &Clock, seed: u64) -> D
     let mut daemon = Daemon::start(config, clock.clone(), Entropy::seeded(seed)).await.unwrap();
     daemon.begin();
     daemon
+}
+
+/// Runs the real program against this appliance's socket. Simulated time stands still meanwhile, so whatever went on
+/// comes to rest before, and the budget for Apple's calls is whole.
+pub async fn cli(app: &App, arguments: &[&str]) -> std::process::Output {
+    app.wait(minutes(1)).await;
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vppd"));
+    command.arg("--config").arg(app.path("vppd.toml")).args(arguments).stdin(std::process::Stdio::null());
+    let busy = app.clock.busy();
+    let output = tokio::task::spawn_blocking(move || command.output()).await;
+    drop(busy);
+    output.unwrap().unwrap()
 }
 
 /// Devices number `from` to `to`, supervised, accepting.
