@@ -123,6 +123,8 @@ pub struct Behaviour {
     pub minimal_authenticate: bool,
     pub challenge_as_utf8: bool,
     pub sorted_csr_attributes: bool,
+    /// SCEP as an independent client of long ago does it: DES, SHA-1, the message in the query string too.
+    pub old_scep_client: bool,
     /// Loses the first reply to PKIOperation and sends the request again.
     pub lose_scep_reply: bool,
     /// Sends no CheckOut even if the profile asks for it.

@@ -6,7 +6,7 @@
 mod enveloped;
 mod signed;
 
-pub use enveloped::{open, seal};
+pub use enveloped::{ContentCipher, open, seal};
 pub use signed::{Attribute, Signed, Signer, SignerInfo, certificates_only, sign};
 
 use super::ber::BerError;
@@ -29,6 +29,7 @@ pub mod oid {
     pub const SHA384: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 2];
     pub const SHA512: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3];
     pub const AES_128_CBC: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 1, 2];
+    pub const DES_CBC: &[u8] = &[0x2b, 0x0e, 3, 2, 7];
     pub const KEY_USAGE: &[u8] = &[0x55, 0x1d, 15];
     pub const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 17];
     pub const COMMON_NAME: &[u8] = &[0x55, 4, 3];

@@ -69,11 +69,14 @@ fn openssl_opens_what_is_sealed_and_its_envelopes_are_opened() {
     openssl(folder.path(), "x509 -inform DER -in certificate -out certificate.pem");
     let mut chance = Chance::seeded(1);
     for streamed in [true, false] {
-        let sealed = seal(&[5; 3_000], &certificate, &mut chance, streamed).unwrap();
-        assert_eq!(open(&sealed, &certificate, &key).unwrap(), [5; 3_000]);
-        std::fs::write(folder.path().join("sealed"), sealed).unwrap();
-        let opened = openssl(folder.path(), "cms -decrypt -inform DER -in sealed -inkey key -keyform DER");
-        assert_eq!(opened, [5; 3_000]);
+        for cipher in [ContentCipher::Aes128, ContentCipher::Des] {
+            let sealed = seal(&[5; 3_000], &certificate, &mut chance, cipher, streamed).unwrap();
+            assert_eq!(open(&sealed, &certificate, &key).unwrap(), [5; 3_000]);
+            std::fs::write(folder.path().join("sealed"), sealed).unwrap();
+            let providers = "-provider legacy -provider default";
+            let command = format!("cms -decrypt -inform DER -in sealed -inkey key -keyform DER {providers}");
+            assert_eq!(openssl(folder.path(), &command), [5; 3_000]);
+        }
     }
     std::fs::write(folder.path().join("plain"), b"reply").unwrap();
     for stream in ["", " -stream"] {

@@ -262,6 +262,7 @@ impl Handset {
             challenge_as_utf8: behaviour.challenge_as_utf8,
             sorted_attributes: behaviour.sorted_csr_attributes,
             lose_reply: behaviour.lose_scep_reply,
+            old_client: behaviour.old_scep_client,
         }
     }
 

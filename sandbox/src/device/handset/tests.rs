@@ -106,7 +106,14 @@ impl FakeServer {
         let ca = Facts::of(&self.0.ca).unwrap();
         let issue = Issue { issuer: &ca.subject, subject: &facts.subject, public: &facts.public, serial: &[number, 7] };
         let leaf = certificate::issue(&issue, &self.0.key, ManualClock::new().clock().now()).unwrap();
-        cms::seal(&cms::certificates_only(&[leaf]), temporary, &mut Chance::seeded(9), false).unwrap()
+        cms::seal(
+            &cms::certificates_only(&[leaf]),
+            temporary,
+            &mut Chance::seeded(9),
+            cms::ContentCipher::Aes128,
+            false,
+        )
+        .unwrap()
     }
 
     fn mdm(&self, request: &Request) -> Reply {

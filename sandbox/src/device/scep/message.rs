@@ -1,12 +1,14 @@
 //! The messages of SCEP: the certificate request in its envelope in its signature, and the reply.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 
 use super::{Authority, FailInfo, ScepError};
 use crate::chance::Chance;
 use crate::device::ber::{self, Reader};
 use crate::device::certificate::{self, Facts};
-use crate::device::cms::{self, Attribute, CmsError, Digest, Signed, Signer, SignerInfo, Style, oid};
+use crate::device::cms::{self, Attribute, CmsError, ContentCipher, Digest, Signed, Signer, SignerInfo, Style, oid};
 use crate::device::keys::{Key, KeyError};
 use crate::device::profile::Scep;
 
@@ -25,6 +27,7 @@ const TRANSACTION: [u8; 10] = attribute_oid(7);
 #[derive(Debug, Clone, Copy)]
 pub struct RequestStyle {
     pub cms: Style,
+    pub cipher: ContentCipher,
     pub challenge_as_utf8: bool,
     pub sorted_attributes: bool,
 }
@@ -50,10 +53,14 @@ impl PkiRequest {
         style: RequestStyle,
     ) -> Result<PkiRequest, ScepError> {
         let request = certificate_request(scep, key, style)?;
-        let sealed = cms::seal(&request, &authority.recipient, chance, style.cms.streamed)?;
+        let sealed = cms::seal(&request, &authority.recipient, chance, style.cipher, style.cms.streamed)?;
         let common_name = chance.uuid().to_string().to_uppercase();
         let temporary = certificate::temporary(key, &common_name, &chance.next().to_be_bytes(), now)?;
-        let transaction = transaction_of(key)?;
+        let transaction = match style.cipher {
+            ContentCipher::Aes128 => transaction_of(key)?,
+            // As such clients name it.
+            ContentCipher::Des => STANDARD.encode(Digest::Sha1.of(key.public())),
+        };
         let nonce = chance.uuid().as_bytes().to_vec();
         let attribute = |kind: [u8; 10], value| Attribute { kind: kind.to_vec(), value };
         let attributes = vec![

@@ -16,7 +16,7 @@ use hyper::{Method, StatusCode};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::certificate::Facts;
-use super::cms::{CmsError, Digest, Signed, Style};
+use super::cms::{CmsError, ContentCipher, Digest, Signed, Style};
 use super::http::{Identity, Reply, Request, SendError, Session};
 use super::keys::{Key, KeyError};
 use super::profile::Scep;
@@ -170,6 +170,9 @@ pub struct ScepBehaviour {
     pub sorted_attributes: bool,
     /// Throws the first answer to PKIOperation away and sends the same request again.
     pub lose_reply: bool,
+    /// An independent client of long ago: whatever the server offers, DER with single DES and SHA-1, and a POST that
+    /// carries the message in its query string too.
+    pub old_client: bool,
 }
 
 const ATTEMPTS: u32 = 4;
@@ -193,7 +196,11 @@ impl Client<'_> {
         let reply = self.get(scep, "GetCACert").await?;
         let authority = Authority::read(&reply, scep.ca_fingerprint.as_deref())?;
         let style = RequestStyle {
-            cms: Style { streamed: !self.behaviour.der, digest: caps.digest },
+            cms: match self.behaviour.old_client {
+                true => Style { streamed: false, digest: Digest::Sha1 },
+                false => Style { streamed: !self.behaviour.der, digest: caps.digest },
+            },
+            cipher: if self.behaviour.old_client { ContentCipher::Des } else { ContentCipher::Aes128 },
             challenge_as_utf8: self.behaviour.challenge_as_utf8,
             sorted_attributes: self.behaviour.sorted_attributes,
         };
@@ -212,7 +219,12 @@ impl Client<'_> {
     async fn exchange(&self, scep: &Scep, request: &PkiRequest, post: bool) -> Result<Vec<u8>, ScepError> {
         let step = "PKIOperation";
         let mut url = format!("{}operation={step}", with_query(&scep.url));
-        let outgoing = if post {
+        let outgoing = if post && self.behaviour.old_client {
+            url += "&message=";
+            url.extend(request.message.iter().map(|byte| format!("%{byte:02X}")));
+            let headers = vec![("content-type", "application/octet-stream".to_owned())];
+            Request { method: Method::POST, url, headers, body: request.message.clone() }
+        } else if post {
             let headers = vec![("content-type", "application/x-pki-message".to_owned())];
             Request { method: Method::POST, url, headers, body: request.message.clone() }
         } else {

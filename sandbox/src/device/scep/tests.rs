@@ -3,7 +3,7 @@ use std::process::Command;
 use x509_parser::certification_request::X509CertificationRequest;
 
 use super::*;
-use crate::device::cms::oid;
+use crate::device::cms::{ContentCipher, oid};
 use crate::device::{ber, certificate};
 
 fn scep(challenge: &str) -> Scep {
@@ -20,6 +20,7 @@ fn scep(challenge: &str) -> Scep {
 
 const STYLE: RequestStyle = RequestStyle {
     cms: Style { streamed: true, digest: Digest::Sha256 },
+    cipher: ContentCipher::Aes128,
     challenge_as_utf8: false,
     sorted_attributes: false,
 };
