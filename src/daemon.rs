@@ -20,6 +20,7 @@ use crate::apple::{AppleClient, ClientOptions, Timeouts};
 use crate::clock::Clock;
 use crate::config::{Config, Target};
 use crate::entropy::Entropy;
+use crate::mdm::identity::site::SiteAuthority;
 use crate::mdm::push::PushClient;
 use crate::operations::archive::DATABASE;
 use crate::operations::clock_watch::ClockWatch;
@@ -34,6 +35,9 @@ use crate::web::{control, listener, tls};
 
 /// Connections of the control socket at once.
 const CONTROL_CONNECTIONS: usize = 64;
+
+/// A connection of the control socket on which nothing is asked for so long is closed.
+const CONTROL_IDLE: Duration = Duration::from_secs(60);
 
 /// Runs the daemon until it is told to end (SIGTERM or SIGINT).
 pub fn run(config: Config) -> anyhow::Result<()> {
@@ -75,7 +79,7 @@ pub struct Daemon {
     pub address: SocketAddr,
     control: Option<UnixListener>,
     devices: Option<TcpListener>,
-    tls: Arc<ArcSwap<rustls::ServerConfig>>,
+    tls: Arc<ArcSwap<tls::TlsConfigs>>,
     stop: CancellationToken,
     doors: JoinSet<()>,
     tasks: JoinSet<&'static str>,
@@ -105,7 +109,8 @@ impl Daemon {
             name => name.to_owned(),
         };
         let mut keys = Keys::load_or_make(&store, &sealer, &organisation, &clock, &entropy).await?;
-        let served = tls::load_or_make(&config.devices, &keys.server, &clock)?;
+        keys.site = site_authority(&config)?;
+        let served = tls::load_or_make(&config.devices, &keys, &clock)?;
         keys.anchors = served.anchors;
         let apple = AppleClient::new(ClientOptions {
             base_url: config.apple.base_url.clone(),
@@ -153,7 +158,7 @@ impl Daemon {
             address,
             control: Some(control),
             devices: Some(devices),
-            tls: Arc::new(ArcSwap::from_pointee(served.config)),
+            tls: Arc::new(ArcSwap::from_pointee(served.configs)),
             stop: CancellationToken::new(),
             doors: JoinSet::new(),
             tasks: JoinSet::new(),
@@ -163,16 +168,26 @@ impl Daemon {
     /// Opens the doors and starts the tasks.
     pub fn begin(&mut self) {
         let context = &self.context;
-        let limits =
-            |connections| listener::Limits { clock: context.clock.clone(), connections, stop: self.stop.clone() };
+        let (clock, stop) = (context.clock.clone(), self.stop.clone());
+        let limits = listener::Limits {
+            clock,
+            connections: CONTROL_CONNECTIONS,
+            connections_per_address: CONTROL_CONNECTIONS,
+            idle: CONTROL_IDLE,
+            stop,
+        };
         if let Some(socket) = self.control.take() {
-            let router = control::router(context.clone());
-            let limits = limits(CONTROL_CONNECTIONS);
-            self.doors.spawn(listener::serve_unix(socket, router, limits, control::peer));
+            self.doors.spawn(listener::serve_control(socket, control::router(context.clone()), limits.clone()));
         }
         if let Some(socket) = self.devices.take() {
+            let settings = &context.config.devices;
+            let limits = listener::Limits {
+                connections: settings.max_connections as usize,
+                connections_per_address: settings.max_connections_per_address as usize,
+                idle: settings.idle_timeout,
+                ..limits
+            };
             let router = crate::web::devices::router(context.clone());
-            let limits = limits(context.config.devices.max_connections as usize);
             self.doors.spawn(listener::serve_tls(socket, self.tls.clone(), router, limits));
         }
         let tasks = &mut self.tasks;
@@ -233,6 +248,15 @@ fn check_device_url(config: &Config, kept: Option<&str>) -> anyhow::Result<()> {
         ),
         _ => Ok(()),
     }
+}
+
+/// The authority of the site's own whose certificates may be identities, if the settings name one.
+fn site_authority(config: &Config) -> anyhow::Result<Option<Arc<SiteAuthority>>> {
+    let Some(path) = &config.identity.extra_ca else { return Ok(None) };
+    let what = || format!("[identity] extra-ca, {}", path.display());
+    let pem = std::fs::read(path).with_context(what)?;
+    let authority = SiteAuthority::from_pem(&pem).map_err(|_| anyhow::anyhow!("it holds no certificates in PEM"));
+    Ok(Some(Arc::new(authority.with_context(what)?)))
 }
 
 fn push_client(config: &Config, clock: &Clock) -> anyhow::Result<Option<PushClient>> {

@@ -20,8 +20,16 @@ pub struct Devices {
     /// PEM anchors that enrolment profiles bring along when `certificate` comes from a private authority; only with
     /// `certificate`.
     pub ca: Option<PathBuf>,
+    /// A second DNS name under which devices prove who they are by their TLS client certificate; in lower case, never the
+    /// name in `url`. `None`: client certificates are not asked for.
+    pub client_certificate_name: Option<String>,
     pub max_connections: u32,
+    /// From one address (of IPv6: from one /64).
+    pub max_connections_per_address: u32,
+    /// From the first byte of its body to the last of its answer.
     pub request_timeout: Duration,
+    /// A connection on which nothing is asked for so long is closed.
+    pub idle_timeout: Duration,
 }
 
 impl Default for Devices {
@@ -33,8 +41,11 @@ impl Default for Devices {
             certificate: None,
             key: None,
             ca: None,
+            client_certificate_name: None,
             max_connections: 20_000,
+            max_connections_per_address: 10_000,
             request_timeout: seconds(30),
+            idle_timeout: seconds(60),
         }
     }
 }
@@ -47,16 +58,28 @@ impl Devices {
         url::split(&self.url).map(|parts| parts.host).unwrap_or_default()
     }
 
+    /// What devices are told to call when they prove themselves by client certificate: as `url`, with the second name.
+    pub fn client_certificate_url(&self) -> Option<String> {
+        let name = self.client_certificate_name.as_deref()?;
+        Some(self.url.replacen(self.host(), name, 1))
+    }
+
     pub(super) fn read(section: &mut Section<'_, '_>) -> Devices {
         let default = Devices::default();
+        let url = own_url(section);
+        let max_connections = section.number("max-connections", default.max_connections, 1..=1_000_000);
+        let half = max_connections.div_ceil(2);
         let devices = Devices {
             listen: listen(section, default.listen),
-            url: own_url(section),
+            client_certificate_name: second_name(section, &url),
+            url,
             certificate: section.pem("certificate"),
             key: section.pem("key"),
             ca: section.pem("ca"),
-            max_connections: section.number("max-connections", default.max_connections, 1..=1_000_000),
+            max_connections,
+            max_connections_per_address: section.number("max-connections-per-address", half, 1..=1_000_000),
             request_timeout: section.interval("request-timeout", default.request_timeout),
+            idle_timeout: section.interval("idle-timeout", default.idle_timeout),
         };
         section.both_or_neither("certificate", "key", "without them vppd makes its own certificate");
         if section.has("ca") && !section.has("certificate") {
@@ -74,6 +97,25 @@ fn listen(section: &mut Section<'_, '_>, default: SocketAddr) -> SocketAddr {
         section.fault("listen", "`listen` must be an IP address and a port", advice);
         default
     })
+}
+
+fn second_name(section: &mut Section<'_, '_>, url: &str) -> Option<String> {
+    const EXAMPLE: &str = "devices.example.org";
+    let name = section.text("client-certificate-name", "", EXAMPLE).to_ascii_lowercase();
+    if !section.has("client-certificate-name") {
+        return None;
+    }
+    let own = url::split(url).map(|parts| parts.host).unwrap_or_default();
+    let problem = if !name.contains('.') || !url::is_name(&name) {
+        "must be a full DNS name and nothing else"
+    } else if name == own {
+        "must be another name than that in `url`: browsers that come there would be asked for a certificate"
+    } else {
+        return Some(name);
+    };
+    let advice = format!("for example: client-certificate-name = \"{EXAMPLE}\"");
+    section.fault("client-certificate-name", format!("`client-certificate-name` {problem}"), advice);
+    None
 }
 
 fn own_url(section: &mut Section<'_, '_>) -> String {

@@ -11,6 +11,7 @@ mod backup;
 mod devices;
 mod duration;
 mod enrolment;
+mod identity;
 mod log;
 mod planner;
 mod problem;
@@ -28,7 +29,8 @@ pub use apple::Apple;
 pub use backup::Backup;
 pub use devices::Devices;
 pub use duration::parse as parse_duration;
-pub use enrolment::Enrolment;
+pub use enrolment::{Enrolment, Proof};
+pub use identity::{Identity, Scep};
 pub use log::{Level, Log, Target};
 pub use planner::Planner;
 pub use problem::{ConfigErrors, Position, Problem};
@@ -49,6 +51,7 @@ pub struct Config {
     pub apple: Apple,
     pub apns: Apns,
     pub enrolment: Enrolment,
+    pub identity: Identity,
     pub sync: Sync,
     pub planner: Planner,
     pub log: Log,
@@ -107,11 +110,14 @@ fn read(text: &str) -> (Config, Vec<Fault>, Vec<NamedFile>) {
     let (document, syntax) = DeTable::parse_recoverable(text);
     let mut reader = Reader::new(document.get_ref());
     let devices = reader.section("devices", Devices::read);
+    let second_name = devices.client_certificate_name.is_some();
+    let scep = reader.section("identity.scep", Scep::read);
     let config = Config {
         server: reader.section("server", Server::read),
         apple: reader.section("apple", |section| Apple::read(section, devices.host())),
         apns: reader.section("apns", Apns::read),
-        enrolment: reader.section("enrolment", Enrolment::read),
+        enrolment: reader.section("enrolment", |section| Enrolment::read(section, second_name)),
+        identity: reader.section("identity", |section| Identity::read(section, scep)),
         sync: reader.section("sync", Sync::read),
         planner: reader.section("planner", Planner::read),
         log: reader.section("log", Log::read),

@@ -43,9 +43,13 @@ impl<'d> Reader<'d> {
         Reader { document, known: BTreeMap::new(), faults: Vec::new(), files: Vec::new() }
     }
 
-    /// Reads the section `name` with `read`.
+    /// Reads the section `name` with `read`; a name with a dot is a section within a section.
     pub fn section<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'_, 'd>) -> T) -> T {
-        let found = self.document.get_key_value(name);
+        let (parent, key) = match name.split_once('.') {
+            Some((parent, key)) => (self.document.get(parent).and_then(|value| value.get_ref().as_table()), key),
+            None => (Some(self.document), name),
+        };
+        let found = parent.and_then(|table| table.get_key_value(key));
         let header = found.map(|(key, _)| key.span()).unwrap_or_default();
         let table = found.and_then(|(_, value)| value.get_ref().as_table());
         if found.is_some() && table.is_none() {
@@ -71,10 +75,7 @@ impl<'d> Reader<'d> {
         let mut unknown = Vec::new();
         for (key, value) in self.document {
             match (self.known.get_key_value(key.get_ref().as_ref()), value.get_ref().as_table()) {
-                (Some((section, _)), Some(table)) => {
-                    let strangers = table.keys().filter(|key| !self.knows(section, key.get_ref()));
-                    unknown.extend(strangers.map(|key| self.unknown_key(section, key.get_ref(), key.span())));
-                }
+                (Some((section, _)), Some(table)) => self.strangers(section, table, &mut unknown),
                 // Told when the section was read.
                 (Some(_), None) => {}
                 (None, Some(_)) => unknown.push(self.unknown_section(key.get_ref(), key.span())),
@@ -83,6 +84,20 @@ impl<'d> Reader<'d> {
         }
         self.faults.extend(unknown);
         (self.faults, self.files)
+    }
+
+    /// The keys in a section, and in the sections within it, that nobody has asked for.
+    fn strangers(&self, section: &str, table: &DeTable<'_>, unknown: &mut Vec<Fault>) {
+        for (key, value) in table {
+            let within = format!("{section}.{}", key.get_ref());
+            match (self.known.contains_key(within.as_str()), value.get_ref().as_table()) {
+                (true, Some(table)) => self.strangers(&within, table, unknown),
+                // Told when the section was read.
+                (true, None) => {}
+                (false, _) if self.knows(section, key.get_ref()) => {}
+                (false, _) => unknown.push(self.unknown_key(section, key.get_ref(), key.span())),
+            }
+        }
     }
 
     fn knows(&self, section: &str, key: &str) -> bool {

@@ -10,6 +10,7 @@ fn defaults() -> Config {
         devices,
         apns: Apns::default(),
         enrolment: Enrolment::default(),
+        identity: Identity::default(),
         sync: Sync::default(),
         planner: Planner::default(),
         log: Log::default(),
@@ -51,9 +52,11 @@ fn the_values_that_the_shipped_file_shows_are_the_defaults() {
 }
 
 #[test]
-fn what_the_shipped_file_calls_not_set_are_the_files_that_can_be_named() {
+fn what_the_shipped_file_calls_not_set_are_the_files_that_can_be_named_and_two_keys_more() {
     let (_, faults, files) = read(&uncommented(true));
-    assert_eq!((faults.len(), files.len()), (0, SHIPPED.matches(NOT_SET).count()));
+    let more = ["#directory = ", "#client-certificate-name = "];
+    assert!(more.iter().all(|key| SHIPPED.contains(key)));
+    assert_eq!((faults.len(), files.len() + more.len()), (0, SHIPPED.matches(NOT_SET).count()));
 }
 
 #[test]
@@ -65,7 +68,9 @@ fn the_shipped_file_has_every_key_and_explains_it() {
     reader.section("devices", Devices::read);
     reader.section("apple", |section| Apple::read(section, ""));
     reader.section("apns", Apns::read);
-    reader.section("enrolment", Enrolment::read);
+    reader.section("enrolment", |section| Enrolment::read(section, true));
+    let scep = reader.section("identity.scep", Scep::read);
+    reader.section("identity", |section| Identity::read(section, scep));
     reader.section("sync", Sync::read);
     reader.section("planner", Planner::read);
     reader.section("log", Log::read);
@@ -152,6 +157,16 @@ vppd.toml:9:2: unknown section [enrollment]
 }
 
 #[test]
+fn a_section_within_a_section_is_read() {
+    let base = "[devices]\nurl = \"https://mdm.example.org:8443\"\nclient-certificate-name = \"Devices.Example.org\"\n";
+    let text = format!("{base}max-connections = 7\n[identity.scep]\nallow-legacy-ciphers = true\n");
+    let config = Config::from_text("vppd.toml", &text).unwrap();
+    assert!(config.identity.scep.allow_legacy_ciphers);
+    assert_eq!(config.devices.client_certificate_url().as_deref(), Some("https://devices.example.org:8443"));
+    assert_eq!(config.devices.max_connections_per_address, 4, "half, when it is not set");
+}
+
+#[test]
 fn a_broken_line_does_not_hide_the_other_problems() {
     let expected = "\
 vppd.toml:2:11: not valid TOML: string values must be quoted, expected literal string
@@ -185,6 +200,12 @@ fn each_kind_of_nonsense_is_named_where_it_stands() {
         ("[[planner]]\nsettle = \"1s\"", "3:3", "a section that is opened once"),
         ("[server]\ncontrol-group = \"\"", "4:17", "`control-group` is empty"),
         ("[enrolment]\nsign-profiles = \"yes\"", "4:17", "true or false without quotes"),
+        ("[enrolment]\nproof = \"client-certificate\"", "4:9", "needs a name at which client certificates are asked"),
+        ("client-certificate-name = \"mdm.example.org\"", "3:27", "another name than that in `url`"),
+        ("client-certificate-name = \"devices.example.org:443\"", "3:27", "a full DNS name and nothing else"),
+        ("[identity.scep]\nallow-legacy-cipher = true", "4:1", "did you mean `allow-legacy-ciphers`?"),
+        ("[identity]\nscep = true", "4:1", "a section that is opened once"),
+        ("[identity]\nallow-legacy-ciphers = true", "4:1", "belongs in [identity.scep]"),
         ("[devices]\nlisten = \"[::]:443\"", "3:2", "duplicate key"),
     ] {
         let report = report(&format!("{base}{text}\n"));

@@ -41,6 +41,8 @@ pub struct EnrolmentProfile {
     pub topic: String,
     pub server_url: String,
     pub check_in_url: String,
+    /// The device signs each message; otherwise its TLS client certificate must do.
+    pub sign_message: bool,
     pub scep_url: String,
     pub anchors: Vec<Anchor>,
     /// SHA-256 of the certificate of the authority that answers SCEP.
@@ -108,7 +110,7 @@ impl EnrolmentProfile {
             ("ServerURL", self.server_url.as_str().into()),
             ("CheckInURL", self.check_in_url.as_str().into()),
             ("AccessRights", ACCESS_RIGHTS.into()),
-            ("SignMessage", true.into()),
+            ("SignMessage", self.sign_message.into()),
             ("CheckOutWhenRemoved", true.into()),
             ("ServerCapabilities", texts(["com.apple.mdm.per-user-connections"])),
         ]));
@@ -154,6 +156,7 @@ mod tests {
             topic: "com.apple.mgmt.External.11112222-3333-4444-5555-666677778888".into(),
             server_url: "https://mdm.fjord.example/mdm".into(),
             check_in_url: "https://mdm.fjord.example/checkin".into(),
+            sign_message: true,
             scep_url: "https://mdm.fjord.example/scep".into(),
             anchors: vec![Anchor { der: vec![0x30, 0x82], uuid: Uuid::from_u128(1) }],
             ca_fingerprint: [7; 32],

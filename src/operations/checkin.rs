@@ -9,7 +9,9 @@ use super::device_index::Pinned;
 use super::{OperationError, Shared, notify_after};
 use crate::mdm::checkin::{Authenticate, Checkin, DeviceId as WireId, Enrollment, TokenUpdate};
 use crate::mdm::command::{Command, DeviceInformation, ManagedApplicationList};
+use crate::mdm::identity::certificate;
 use crate::mdm::identity::signature::SignerCertificate;
+use crate::mdm::identity::site::SiteIdentity;
 use crate::model::{DeviceId, SerialNumber};
 use crate::store::{StoreError, Write, commands, devices, enrolments, pairs};
 
@@ -26,10 +28,15 @@ pub enum Answer {
     Unknown(String),
 }
 
-/// Handles one check-in message, whose signature was verified, from the holder of `signer`.
-pub async fn handle(context: &Shared, message: Checkin, signer: &SignerCertificate) -> Result<Answer, OperationError> {
+/// Handles one check-in message from the proved holder of `signer`; `reference` is the enrolment that its address names.
+pub async fn handle(
+    context: &Shared,
+    message: Checkin,
+    signer: &SignerCertificate,
+    reference: Option<&str>,
+) -> Result<Answer, OperationError> {
     match message {
-        Checkin::Authenticate(message) => authenticate(context, message, signer).await,
+        Checkin::Authenticate(message) => authenticate(context, message, signer, reference).await,
         Checkin::TokenUpdate(message) => match known(context, &message.enrollment, signer) {
             Ok(id) if message.enrollment.is_device_channel() => token_update(context, id, message).await,
             // User channels of Macs are accepted and not used.
@@ -85,10 +92,34 @@ pub(super) fn known(context: &Shared, enrollment: &Enrollment, signer: &SignerCe
             Ok(id)
         }
         Pinned::OtherCertificate => Err(Answer::Refused(format!("device {udid} is known with another certificate"))),
-        Pinned::Unknown => match context.keys.devices.verify_issued(&signer.der, context.clock.now(), Duration::ZERO) {
-            Ok(_) => Err(Answer::Unknown(format!("device {udid} has a certificate of ours, but is not enrolled here"))),
-            Err(error) => Err(Answer::Refused(error.to_string())),
+        Pinned::Unknown => match issuer(context, signer) {
+            Ok(Issuer::Own) => {
+                Err(Answer::Unknown(format!("device {udid} has a certificate of ours, but is not enrolled here")))
+            }
+            // Printers and people have such certificates too.
+            Ok(Issuer::Site(_)) => {
+                Err(Answer::Refused(format!("device {udid} has a certificate of the site, but is not enrolled here")))
+            }
+            Err(why) => Err(Answer::Refused(why)),
         },
+    }
+}
+
+/// Who gave a device its certificate.
+enum Issuer {
+    Own,
+    /// The site's own authority: worth something only together with an enrolment reference.
+    Site(SiteIdentity),
+}
+
+fn issuer(context: &Shared, signer: &SignerCertificate) -> Result<Issuer, String> {
+    let now = context.clock.now();
+    match (context.keys.devices.verify_issued(&signer.der, now, Duration::ZERO), &context.keys.site) {
+        (Ok(_), _) => Ok(Issuer::Own),
+        (Err(error), None) => Err(error.to_string()),
+        (Err(error), Some(site)) => {
+            site.verify(&signer.der, now).map(Issuer::Site).map_err(|other| format!("{error}; {other}"))
+        }
     }
 }
 
@@ -96,11 +127,13 @@ async fn authenticate(
     context: &Shared,
     message: Authenticate,
     signer: &SignerCertificate,
+    reference: Option<&str>,
 ) -> Result<Answer, OperationError> {
     let now = context.clock.now();
-    if let Err(error) = context.keys.devices.verify_issued(&signer.der, now, Duration::ZERO) {
-        return Ok(Answer::Refused(error.to_string()));
-    }
+    let issuer = match issuer(context, signer) {
+        Ok(issuer) => issuer,
+        Err(why) => return Ok(Answer::Refused(why)),
+    };
     if !message.enrollment.is_device_channel() {
         return Ok(Answer::Refused("Authenticate on a user channel".into()));
     }
@@ -122,13 +155,30 @@ async fn authenticate(
         },
     };
     let (index, shown, plan_now) = (context.index.clone(), authenticated.udid.clone(), context.plan_now.clone());
+    let reference = reference.map(str::to_owned);
     let enrolled = context
         .store
         .write(move |w| -> Result<Result<DeviceId, String>, StoreError> {
-            let known = match whose(w, &authenticated)? {
+            let kept = enrolments::identity(w, &authenticated.fingerprint)?;
+            let identity = match (&kept, &issuer) {
+                (Some(identity), _) => identity.clone(),
+                (None, Issuer::Site(site)) => match admit(w, site, reference.as_deref(), now)? {
+                    Ok(identity) => identity,
+                    Err(why) => return Ok(Err(why.into())),
+                },
+                (None, Issuer::Own) => {
+                    let why = "its certificate is ours, but was not issued by this database (a restored backup?)";
+                    return Ok(Err(why.into()));
+                }
+            };
+            let known = match whose(w, &identity, &authenticated)? {
                 Ok(known) => known,
                 Err(why) => return Ok(Err(why)),
             };
+            if kept.is_none() {
+                enrolments::take_use(w, identity.profile)?;
+                enrolments::add_identity(w, &identity)?;
+            }
             let id = devices::authenticate(w, known, &authenticated, now)?;
             enrolments::bind(w, &authenticated.fingerprint, id)?;
             commands::withdraw_all(w, id, now)?;
@@ -153,11 +203,45 @@ async fn authenticate(
     }
 }
 
-/// The row of the device that authenticates, `None` for a new one; or why it is refused.
-fn whose(w: &Write<'_>, device: &devices::Authenticated) -> Result<Result<Option<DeviceId>, String>, StoreError> {
-    let Some(identity) = enrolments::identity(w, &device.fingerprint)? else {
-        return Ok(Err("its certificate is ours, but was not issued by this database (a restored backup?)".into()));
+/// What is to be kept of an identity of the site's own, which a profile that may still be used lets in; or why it is
+/// refused.
+fn admit(
+    w: &Write<'_>,
+    site: &SiteIdentity,
+    reference: Option<&str>,
+    now: jiff::Timestamp,
+) -> Result<Result<enrolments::Identity, &'static str>, StoreError> {
+    let Some(reference) = reference else {
+        return Ok(Err("its certificate is the site's, and the address that it calls names no enrolment"));
     };
+    let Some(profile) = enrolments::profile_by_reference(w, reference)? else {
+        return Ok(Err("its certificate is the site's, and the address that it calls names an unknown enrolment"));
+    };
+    if profile.expires_at <= now {
+        return Ok(Err("its profile has expired"));
+    }
+    if profile.uses_left == 0 {
+        return Ok(Err("its profile has been used as often as it may"));
+    }
+    let name: String = site.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Ok(enrolments::Identity {
+        fingerprint: site.fingerprint,
+        reference: format!("x-{name}"),
+        profile: profile.id,
+        key_hash: certificate::fingerprint(&site.spki_der),
+        certificate: site.der.clone(),
+        issued_at: now,
+        not_after: site.not_after,
+        device: None,
+    }))
+}
+
+/// The row of the device that authenticates, `None` for a new one; or why it is refused.
+fn whose(
+    w: &Write<'_>,
+    identity: &enrolments::Identity,
+    device: &devices::Authenticated,
+) -> Result<Result<Option<DeviceId>, String>, StoreError> {
     let by_serial = devices::by_serial(w, &device.serial)?.map(|known| known.id);
     let by_udid = devices::by_udid(w, &device.udid)?.map(|known| known.id);
     let known = match (by_serial, by_udid) {

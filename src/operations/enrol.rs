@@ -7,10 +7,11 @@ use secrecy::{ExposeSecret, SecretString};
 use super::view::{EnrolRequest, EnrolView};
 use super::{Kind, OperationError, Shared};
 use crate::clock::after;
+use crate::config::Proof;
 use crate::mdm::identity::authority::IdentitySubject;
 use crate::mdm::identity::certificate;
 use crate::mdm::identity::profile_signature::sign_profile;
-use crate::mdm::identity::scep::{self, FailInfo, ScepRequest};
+use crate::mdm::identity::scep::{self, Accepted, FailInfo, ScepRequest};
 use crate::mdm::profile::{Anchor, EnrolmentProfile};
 use crate::model::SerialNumber;
 use crate::store::{StoreError, appliance, audit, enrolments};
@@ -105,10 +106,16 @@ fn encode(
     challenge: SecretString,
     topic: &str,
 ) -> Result<(Vec<u8>, bool), OperationError> {
-    let url = &context.config.devices.url;
+    let devices = &context.config.devices;
+    let url = &devices.url;
+    let (messages_url, sign_message) = match (context.config.enrolment.proof, devices.client_certificate_url()) {
+        (Proof::ClientCertificate, Some(url)) => (url, false),
+        _ => (url.clone(), true),
+    };
+    let query = context.keys.site.as_ref().map(|_| format!("?enrolment={reference}")).unwrap_or_default();
     let organisation = organisation(context);
     let profile = EnrolmentProfile {
-        host: context.config.devices.host().to_owned(),
+        host: devices.host().to_owned(),
         organisation: organisation.clone(),
         display_name: format!("{organisation} device management"),
         description:
@@ -116,8 +123,9 @@ fn encode(
                       the device, and it sees no personal content."
                 .into(),
         topic: topic.into(),
-        server_url: format!("{url}/mdm"),
-        check_in_url: format!("{url}/checkin"),
+        server_url: format!("{messages_url}/mdm{query}"),
+        check_in_url: format!("{messages_url}/checkin{query}"),
+        sign_message,
         scep_url: format!("{url}/scep"),
         anchors: context
             .keys
@@ -147,27 +155,47 @@ fn organisation(context: &Shared) -> String {
     }
 }
 
-/// Answers a SCEP request (the bytes of a PKIOperation) with a CertRep message. `None` when the request cannot even be
-/// attributed to a transaction: the door answers 400.
-pub async fn answer_scep(context: &Shared, message: Vec<u8>) -> Result<Option<Vec<u8>>, OperationError> {
-    let request = match scep::parse_request(&message, &context.keys.devices) {
+/// What the door answers to a SCEP request.
+pub enum ScepAnswer {
+    /// A CertRep message with a certificate.
+    Issued(Vec<u8>),
+    /// A CertRep message that says no; without one the request cannot even be attributed to a transaction: 400.
+    Refused(Option<Vec<u8>>),
+}
+
+/// Which algorithms SCEP clients may use.
+pub fn accepted_in_scep(context: &Shared) -> Accepted {
+    match context.config.identity.scep.allow_legacy_ciphers {
+        true => Accepted::Legacy,
+        false => Accepted::Modern,
+    }
+}
+
+/// Answers a SCEP request (the bytes of a PKIOperation).
+pub async fn answer_scep(context: &Shared, message: Vec<u8>) -> Result<ScepAnswer, OperationError> {
+    let authority = &context.keys.devices;
+    let request = match scep::parse_request(&message, authority, accepted_in_scep(context)) {
         Ok(request) => request,
         Err(refusal) => {
-            log::warn!("a certificate request was refused: {}", refusal.reason);
-            let Some(transaction) = refusal.transaction else { return Ok(None) };
-            let reply = scep::failure(&transaction, refusal.fail_info, &context.keys.devices, &context.entropy)?;
-            return Ok(Some(reply));
+            let key = match refusal.fail_info {
+                FailInfo::BadAlg => {
+                    ". For clients that know nothing better: [identity.scep] allow-legacy-ciphers = true"
+                }
+                _ => "",
+            };
+            log::warn!("a certificate request was refused: {}{key}", refusal.reason);
+            let failure = |transaction| scep::failure(transaction, refusal.fail_info, authority, &context.entropy);
+            return Ok(ScepAnswer::Refused(refusal.transaction.as_ref().map(failure).transpose()?));
         }
     };
     match issue(context, &request).await? {
-        Ok(certificate) => Ok(Some(scep::success(&request, &context.keys.devices, &certificate, &context.entropy)?)),
+        Ok(certificate) => Ok(ScepAnswer::Issued(scep::success(&request, authority, &certificate, &context.entropy)?)),
         Err(why) => {
             log::warn!(
                 "a certificate request was refused: {why}. A device that shall enrol needs a new profile: vppd enrol profile"
             );
-            let reply =
-                scep::failure(&request.transaction, FailInfo::BadRequest, &context.keys.devices, &context.entropy)?;
-            Ok(Some(reply))
+            let reply = scep::failure(&request.transaction, FailInfo::BadRequest, authority, &context.entropy)?;
+            Ok(ScepAnswer::Refused(Some(reply)))
         }
     }
 }

@@ -9,6 +9,7 @@ use super::OperationError;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::mdm::identity::authority::{DeviceAuthority, ServerAuthority};
+use crate::mdm::identity::site::SiteAuthority;
 use crate::secret::Sealer;
 use crate::store::{Store, appliance};
 
@@ -16,6 +17,8 @@ use crate::store::{Store, appliance};
 pub struct Keys {
     pub devices: Arc<DeviceAuthority>,
     pub server: Arc<ServerAuthority>,
+    /// The site's own, if its certificates may be identities.
+    pub site: Option<Arc<SiteAuthority>>,
     /// Certificates (DER) that devices must trust to reach the device listener; empty when a public authority signed it.
     pub anchors: Vec<Vec<u8>>,
 }
@@ -52,7 +55,7 @@ impl Keys {
                 made
             }
         };
-        Ok(Keys { devices: Arc::new(devices), server: Arc::new(server), anchors: Vec::new() })
+        Ok(Keys { devices: Arc::new(devices), server: Arc::new(server), site: None, anchors: Vec::new() })
     }
 }
 

@@ -78,6 +78,11 @@ pub fn profile_by_challenge(connection: &Connection, hash: &[u8; 32]) -> Result<
     row(connection, &format!("{PROFILE} WHERE challenge_hash = ?1"), [hash.as_slice()], read_profile)
 }
 
+/// The profile with this reference.
+pub fn profile_by_reference(connection: &Connection, reference: &str) -> Result<Option<Profile>, StoreError> {
+    row(connection, &format!("{PROFILE} WHERE reference = ?1"), [reference], read_profile)
+}
+
 /// The profile with this row.
 pub fn profile(connection: &Connection, id: i64) -> Result<Option<Profile>, StoreError> {
     row(connection, &format!("{PROFILE} WHERE id = ?1"), [id], read_profile)

@@ -1,13 +1,14 @@
 //! The control socket: the JSON API for the CLI on the same machine. Whoever may open the socket may do everything; the
-//! peer's user name goes to the audit.
+//! peer's user name goes to the audit. Whatever is wrong with a request, the answer is JSON and says so.
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path as Segment, Query, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
@@ -17,6 +18,7 @@ use serde_json::error::Category;
 use tokio::net::{UnixListener, UnixStream};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::request::in_time;
 use crate::operations::tokens::{manage, removal};
 use crate::operations::view::ErrorBody;
 use crate::operations::{
@@ -32,6 +34,17 @@ struct Alerts {
 
 /// Requests are small.
 const LARGEST_REQUEST: usize = 256 * 1024;
+
+/// A call may ask Apple, but a peer that stops in the middle of its request must not stay for ever.
+const LONGEST_CALL: Duration = Duration::from_secs(300);
+
+/// What somebody hears who does not speak HTTP.
+pub const NOT_HTTP: &str = concat!(
+    "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n",
+    r#"{"error":{"code":"not-http","message":"this is the control socket of vppd, which speaks HTTP/1.1 with JSON","#,
+    r#""advice":"Use the command vppd, or: curl --unix-socket SOCKET http://vppd/v1/status"}}"#,
+    "\n"
+);
 
 /// Who is at the other end of the socket.
 #[derive(Debug, Clone)]
@@ -102,8 +115,10 @@ pub fn router(context: Shared) -> Router {
     Router::new()
         .nest("/v1", api)
         .fallback(|| async { failed(&OperationError::not_found("there is no such thing in the API", "")) })
+        .method_not_allowed_fallback(|| async { StatusCode::METHOD_NOT_ALLOWED })
         .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
         .layer(CatchPanicLayer::new())
+        .layer(from_fn_with_state((context.clock.clone(), LONGEST_CALL), in_time))
         .layer(map_response(explained))
         .with_state(context)
 }
@@ -120,6 +135,8 @@ async fn explained(response: Response) -> Response {
         StatusCode::METHOD_NOT_ALLOWED => "this thing of the API does not take this method".to_owned(),
         StatusCode::PAYLOAD_TOO_LARGE => format!("the request is larger than {} KiB", LARGEST_REQUEST / 1024),
         StatusCode::BAD_REQUEST => "the address or the body of the request cannot be read as text".to_owned(),
+        StatusCode::SERVICE_UNAVAILABLE => format!("the call took longer than {LONGEST_CALL:?}"),
+        StatusCode::INTERNAL_SERVER_ERROR => "a fault of vppd; the journal says more".to_owned(),
         status => format!("the request failed (HTTP {})", status.as_u16()),
     };
     let error = OperationError::invalid("request", message, "Nothing was changed.");

@@ -1,170 +1,246 @@
 //! The device listener: `PUT /checkin`, `PUT /mdm` (Apple: Check-in, Commands) and `/scep`.
 //!
-//! A message proves who sent it by its `Mdm-Signature`. No answer here is 401, or any other that makes a device drop its
-//! enrolment: what cannot be accepted is 400, trouble of ours is 500 or 503.
+//! A message proves who sent it by its `Mdm-Signature`, or by the TLS client certificate of the connection on which it
+//! came; if it brings both, both must be the same. No answer makes a device drop its enrolment ([`dismissal`]): what
+//! cannot be accepted is 400, trouble of ours is 500 or 503.
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Query, State};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
+use axum::{Extension, Router};
 use serde::Deserialize;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
 
+use super::caller::Caller;
+use super::dismissal;
+use super::refusals::Refusals;
+use super::request::{Received, Room, in_time};
 use crate::mdm::checkin::Checkin;
 use crate::mdm::identity::scep;
 use crate::mdm::identity::signature::{SignerCertificate, verify_message};
 use crate::mdm::report::Report;
 use crate::operations::checkin::Answer;
+use crate::operations::enrol::{ScepAnswer, accepted_in_scep};
 use crate::operations::report::Next;
 use crate::operations::{OperationError, Shared, checkin, enrol, report};
 
-/// Status reports can be large; nothing a device sends is larger than this.
-const LARGEST_MESSAGE: usize = 4 * 1024 * 1024;
+/// The greatest check-in message: with an unlock token usual ones have some kilobytes.
+const LARGEST_CHECK_IN: usize = 256 * 1024;
+
+/// The greatest message of the command channel: inventories of many apps.
+const LARGEST_REPORT: usize = 4 * 1024 * 1024;
 
 /// A signature with a chain of certificates.
 const LARGEST_SIGNATURE: usize = 32 * 1024;
 
+const CHECK_IN: &str = "check-in";
+const COMMANDS: &str = "the command channel";
+const SCEP: &str = "SCEP";
+
+/// What the routes share.
+#[derive(Clone)]
+struct Door {
+    context: Shared,
+    room: Room,
+    refusals: Arc<Refusals>,
+}
+
 /// The routes of the device listener.
 pub fn router(context: Shared) -> Router {
-    let timeout = context.config.devices.request_timeout;
+    let limit = (context.clock.clone(), context.config.devices.request_timeout);
+    let door = Door { room: Room::default(), refusals: Arc::new(Refusals::new(context.clock.clone())), context };
     Router::new()
         .route("/checkin", put(check_in))
         .route("/mdm", put(command))
         .route("/scep", get(scep_get).post(scep_post))
-        .layer(DefaultBodyLimit::max(LARGEST_MESSAGE))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
         .layer(CatchPanicLayer::new())
-        .with_state(context)
+        .layer(axum::middleware::from_fn_with_state(limit, in_time))
+        .layer(axum::middleware::map_response(dismissal::never))
+        .with_state(door)
 }
 
-/// A body, or why it did not come in.
-type Body = Result<Bytes, BytesRejection>;
-
-/// Who signed this body.
-fn signer(headers: &HeaderMap, body: &[u8]) -> Result<SignerCertificate, String> {
-    let header = headers.get("mdm-signature").ok_or("it carries no Mdm-Signature")?;
-    let header = header.to_str().map_err(|_| "its Mdm-Signature is no text")?;
-    verify_message(header, body, LARGEST_SIGNATURE).map_err(|error| error.to_string())
+/// A message and who proved to have sent it.
+struct Message {
+    body: Received,
+    signer: SignerCertificate,
 }
 
-fn refuse(door: &str, why: &str) -> Response {
-    log::warn!("a message to {door} was refused: {why}");
+/// Reads a message of at most `limit` bytes and the proof of its sender. Who brings no proof is refused before a byte of
+/// the body is read.
+async fn message(door: &Door, name: &str, request: Request, limit: usize) -> Result<Message, Response> {
+    let caller: Option<Caller> = request.extensions().get().cloned();
+    let certificate = caller.and_then(|caller| caller.certificate);
+    let (parts, body) = request.into_parts();
+    let signature = parts.headers.get("mdm-signature").cloned();
+    if signature.is_none() && certificate.is_none() {
+        return Err(unproved(door, name, &parts.headers));
+    }
+    let body = read(door, name, body, limit).await?;
+    let signed = signature.map(|signature| {
+        let text = signature.to_str().map_err(|_| "its Mdm-Signature is no text".to_owned())?;
+        verify_message(text, &body.bytes, LARGEST_SIGNATURE).map_err(|error| error.to_string())
+    });
+    let signer = match (signed.transpose(), certificate) {
+        (Err(why), _) => return Err(refuse(name, &why)),
+        (Ok(Some(signer)), Some(certificate)) if signer != *certificate => {
+            return Err(refuse(name, "it is signed with another certificate than its connection shows"));
+        }
+        (Ok(Some(signer)), _) => signer,
+        (Ok(None), Some(certificate)) => certificate.as_ref().clone(),
+        (Ok(None), None) => return Err(unproved(door, name, &parts.headers)),
+    };
+    Ok(Message { body, signer })
+}
+
+/// The answer to a message without proof. On a connection that was opened for another name no certificate was asked for;
+/// 421 makes the client open a new one.
+fn unproved(door: &Door, name: &str, headers: &HeaderMap) -> Response {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    if door.context.config.devices.client_certificate_name.as_ref() == Some(&host) {
+        log::warn!("a message to {name} was refused: it is not signed, and its connection shows no client certificate");
+        return StatusCode::MISDIRECTED_REQUEST.into_response();
+    }
+    refuse(name, "it carries no Mdm-Signature")
+}
+
+async fn read(door: &Door, name: &str, body: Body, limit: usize) -> Result<Received, Response> {
+    door.room.read(body, limit).await.map_err(|error| {
+        log::warn!("a message to {name} was refused: {error}");
+        error.status().into_response()
+    })
+}
+
+fn refuse(name: &str, why: &str) -> Response {
+    log::warn!("a message to {name} was refused: {why}");
     StatusCode::BAD_REQUEST.into_response()
 }
 
-/// The body did not come in: too large (413), or the device broke off.
-fn unread(door: &str, rejection: &BytesRejection) -> Response {
-    log::warn!("a message to {door} was refused: its body is larger than {LARGEST_MESSAGE} bytes or broke off");
-    rejection.status().into_response()
-}
-
-fn trouble(door: &str, error: &OperationError) -> Response {
-    log::error!("a message to {door} could not be handled: {error}; the device comes again");
+fn trouble(name: &str, error: &OperationError) -> Response {
+    log::error!("a message to {name} could not be handled: {error}; the device comes again");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
-/// Refuses a message that was signed well, and tells who sent it.
-async fn refuse_from(context: &Shared, door: &str, signer: &SignerCertificate, why: &str) -> Response {
+/// Refuses a message whose sender is proved, and tells who it is.
+async fn refuse_from(context: &Shared, name: &str, signer: &SignerCertificate, why: &str) -> Response {
     let sender = checkin::sender(context, signer).await;
-    refuse(&format!("{door} from {sender}"), why)
+    refuse(&format!("{name} from {sender}"), why)
 }
 
-async fn answer(context: &Shared, door: &str, signer: &SignerCertificate, answer: Answer) -> Response {
+async fn answer(context: &Shared, name: &str, signer: &SignerCertificate, answer: Answer) -> Response {
     match answer {
         Answer::Done => StatusCode::OK.into_response(),
         Answer::NotThisUser => StatusCode::GONE.into_response(),
-        Answer::Refused(why) => refuse_from(context, door, signer, &why).await,
+        Answer::Refused(why) => refuse_from(context, name, signer, &why).await,
         Answer::Unknown(why) => {
-            log::error!("a message to {door} cannot be answered: {why}. Was an older backup restored?");
+            log::error!("a message to {name} cannot be answered: {why}. Was an older backup restored?");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
     }
 }
 
-async fn check_in(State(context): State<Shared>, headers: HeaderMap, body: Body) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return unread("check-in", &rejection),
-    };
-    let signer = match signer(&headers, &body) {
-        Ok(signer) => signer,
-        Err(why) => return refuse("check-in", &why),
-    };
-    let message = match Checkin::read(&body, LARGEST_MESSAGE) {
+#[derive(Deserialize)]
+struct CheckInQuery {
+    /// The enrolment that the profile wrote into the address.
+    enrolment: Option<String>,
+}
+
+async fn check_in(State(door): State<Door>, query: Asked<CheckInQuery>, request: Request) -> Response {
+    let Ok(Query(query)) = query else { return refuse(CHECK_IN, UNREADABLE) };
+    let Message { body, signer } = match message(&door, CHECK_IN, request, LARGEST_CHECK_IN).await {
         Ok(message) => message,
-        Err(error) => return refuse_from(&context, "check-in", &signer, &error.to_string()).await,
+        Err(response) => return response,
     };
-    match checkin::handle(&context, message, &signer).await {
-        Ok(given) => answer(&context, "check-in", &signer, given).await,
-        Err(error) => trouble("check-in", &error),
+    let message = match Checkin::read(&body.bytes, LARGEST_CHECK_IN) {
+        Ok(message) => message,
+        Err(error) => return refuse_from(&door.context, CHECK_IN, &signer, &error.to_string()).await,
+    };
+    match checkin::handle(&door.context, message, &signer, query.enrolment.as_deref()).await {
+        Ok(given) => answer(&door.context, CHECK_IN, &signer, given).await,
+        Err(error) => trouble(CHECK_IN, &error),
     }
 }
 
-async fn command(State(context): State<Shared>, headers: HeaderMap, body: Body) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return unread("the command channel", &rejection),
-    };
-    let signer = match signer(&headers, &body) {
-        Ok(signer) => signer,
-        Err(why) => return refuse("the command channel", &why),
-    };
-    let message = match Report::read(&body, LARGEST_MESSAGE) {
+async fn command(State(door): State<Door>, request: Request) -> Response {
+    let Message { body, signer } = match message(&door, COMMANDS, request, LARGEST_REPORT).await {
         Ok(message) => message,
-        Err(error) => return refuse_from(&context, "the command channel", &signer, &error.to_string()).await,
+        Err(response) => return response,
     };
-    match report::handle(&context, message, &signer).await {
+    let message = match Report::read(&body.bytes, LARGEST_REPORT) {
+        Ok(message) => message,
+        Err(error) => return refuse_from(&door.context, COMMANDS, &signer, &error.to_string()).await,
+    };
+    match report::handle(&door.context, message, &signer).await {
         Ok(Next::Command(bytes)) => ([(header::CONTENT_TYPE, "application/xml; charset=UTF-8")], bytes).into_response(),
         Ok(Next::Nothing) => StatusCode::OK.into_response(),
-        Ok(Next::Other(given)) => answer(&context, "the command channel", &signer, given).await,
-        Err(error) => trouble("the command channel", &error),
+        Ok(Next::Other(given)) => answer(&door.context, COMMANDS, &signer, given).await,
+        Err(error) => trouble(COMMANDS, &error),
     }
 }
 
 #[derive(Deserialize)]
 struct ScepQuery {
     operation: Option<String>,
+    /// Some clients send it with a POST too, where the body counts.
     message: Option<String>,
 }
 
-/// What is asked for, or that it cannot be read.
-type Asked = Result<Query<ScepQuery>, QueryRejection>;
+type From = Option<Extension<Caller>>;
 
-async fn scep_get(State(context): State<Shared>, query: Asked) -> Response {
-    let Ok(Query(query)) = query else { return refuse("SCEP", "its address cannot be read") };
+/// What is asked for, or that it cannot be read.
+type Asked<Q> = Result<Query<Q>, QueryRejection>;
+
+const UNREADABLE: &str = "its address cannot be read";
+
+async fn scep_get(State(door): State<Door>, from: From, query: Asked<ScepQuery>) -> Response {
+    let Ok(Query(query)) = query else { return refuse(SCEP, UNREADABLE) };
+    let context = &door.context;
     match query.operation.as_deref() {
-        Some("GetCACaps") => typed(scep::CAPABILITIES_TYPE, scep::capabilities().as_bytes().to_vec()),
+        Some("GetCACaps") => {
+            typed(scep::CAPABILITIES_TYPE, scep::capabilities(accepted_in_scep(context)).as_bytes().to_vec())
+        }
         Some("GetCACert") => typed(scep::CERTIFICATE_TYPE, context.keys.devices.certificate_der().to_vec()),
         Some("PKIOperation") => match query.message.as_deref().and_then(scep::decode_get_message) {
-            Some(message) => pki_operation(&context, message).await,
-            None => refuse("SCEP", "its message is no base64"),
+            Some(message) => pki_operation(&door, from, message).await,
+            None => refuse(SCEP, "its message is no base64"),
         },
-        _ => refuse("SCEP", "unknown operation"),
+        _ => refuse(SCEP, "unknown operation"),
     }
 }
 
-async fn scep_post(State(context): State<Shared>, query: Asked, body: Body) -> Response {
-    let Ok(Query(query)) = query else { return refuse("SCEP", "its address cannot be read") };
-    match (query.operation.as_deref(), body) {
-        (Some("PKIOperation"), Ok(body)) => pki_operation(&context, body.to_vec()).await,
-        (Some("PKIOperation"), Err(rejection)) => unread("SCEP", &rejection),
-        _ => refuse("SCEP", "unknown operation"),
+async fn scep_post(State(door): State<Door>, from: From, query: Asked<ScepQuery>, body: Body) -> Response {
+    let Ok(Query(query)) = query else { return refuse(SCEP, UNREADABLE) };
+    if query.operation.as_deref() != Some("PKIOperation") {
+        return refuse(SCEP, "unknown operation");
+    }
+    match read(&door, SCEP, body, scep::REQUEST_LIMIT).await {
+        Ok(body) => pki_operation(&door, from, body.bytes.to_vec()).await,
+        Err(response) => response,
     }
 }
 
-async fn pki_operation(context: &Shared, message: Vec<u8>) -> Response {
+async fn pki_operation(door: &Door, from: From, message: Vec<u8>) -> Response {
     if message.len() > scep::REQUEST_LIMIT {
-        return refuse("SCEP", "the request is too large");
+        return refuse(SCEP, "the request is too large");
     }
-    match enrol::answer_scep(context, message).await {
-        Ok(Some(reply)) => typed(scep::MESSAGE_TYPE, reply),
-        Ok(None) => StatusCode::BAD_REQUEST.into_response(),
-        Err(error) => trouble("SCEP", &error),
+    let neighbour = from.map(|Extension(caller)| caller.neighbour);
+    if let Some(seconds) = neighbour.and_then(|neighbour| door.refusals.rest(neighbour)) {
+        return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())]).into_response();
     }
+    let reply = match enrol::answer_scep(&door.context, message).await {
+        Ok(ScepAnswer::Issued(reply)) => return typed(scep::MESSAGE_TYPE, reply),
+        Ok(ScepAnswer::Refused(reply)) => reply,
+        Err(error) => return trouble(SCEP, &error),
+    };
+    if let Some(neighbour) = neighbour {
+        door.refusals.note(neighbour);
+    }
+    reply.map_or_else(|| StatusCode::BAD_REQUEST.into_response(), |reply| typed(scep::MESSAGE_TYPE, reply))
 }
 
 /// An answer with exactly this content type: some clients compare the whole header.

@@ -1,12 +1,20 @@
 //! The doors: each takes a request apart, proves who is there, calls an operation and answers. No rule, no SQL and no outward
 //! call lives here.
 //!
-//! - [`devices`]: the device listener (TLS): check-in, commands, SCEP. A message proves itself by its signature.
+//! - [`devices`]: the device listener (TLS): check-in, commands, SCEP. A message proves itself by its signature, or by
+//!   the client certificate of its connection ([`client_certificates`]).
 //! - [`control`]: the control socket, for the CLI on the same machine: file permission, and the peer's user for the audit.
-//! - [`listener`]: accepting connections with limits, and letting go of them at the end.
+//! - [`listener`]: accepting connections with limits, and letting go of them at the end; [`caller`] counts who holds how many.
+//! - [`request`], [`refusals`]: the limits of one request, and of those that are refused a certificate.
+//! - [`dismissal`]: what no answer to a device may do.
 //! - [`tls`]: the device listener's certificate.
 
+pub mod caller;
+pub mod client_certificates;
 pub mod control;
 pub mod devices;
+pub mod dismissal;
 pub mod listener;
+pub mod refusals;
+pub mod request;
 pub mod tls;

@@ -192,7 +192,7 @@ fn a_device_that_enrols_again_keeps_its_licence_meanwhile_but_not_for_ever() {
             })?)
         });
         let message = Checkin::read(message.as_bytes(), 10_000).unwrap();
-        let answer = checkin::handle(&app.context, message, &signer.await.unwrap()).await.unwrap();
+        let answer = checkin::handle(&app.context, message, &signer.await.unwrap(), None).await.unwrap();
         assert_eq!(answer, checkin::Answer::Done);
         app.wait(minutes(5)).await;
         assert_eq!(calls(&app, "assets/disassociate"), 0, "it is about to come back");

@@ -65,14 +65,14 @@ async fn tool(program: &'static str, arguments: String, input: Vec<u8>) -> Outpu
     })
 }
 
-async fn done(program: &'static str, arguments: String, input: Vec<u8>) -> Vec<u8> {
+pub async fn done(program: &'static str, arguments: String, input: Vec<u8>) -> Vec<u8> {
     let output = tool(program, arguments.replace(' ', "\u{1f}"), input).await;
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }
 
 /// What stands under a key anywhere in a property list.
-fn find<'a>(value: &'a Value, wanted: &str) -> Option<&'a Value> {
+pub fn find<'a>(value: &'a Value, wanted: &str) -> Option<&'a Value> {
     match value {
         Value::Dictionary(entries) => {
             entries.get(wanted).or_else(|| entries.iter().find_map(|(_, inner)| find(inner, wanted)))

@@ -34,6 +34,8 @@ pub struct App {
     pub uid: String,
     /// The text of the location's content token.
     pub token: String,
+    /// Where the device listener listens.
+    pub address: std::net::SocketAddr,
     daemon: Option<Daemon>,
     pub settings: PathBuf,
     pub folder: tempfile::TempDir,
@@ -61,11 +63,11 @@ pub fn shared(clock: &Clock) -> sandbox::clock::Clock {
 impl App {
     /// An appliance with a location that owns `assets` (adamId, licences), its token not added yet.
     pub async fn start(clock: Clock, assets: &[(&str, i64)]) -> App {
-        App::start_with(clock, assets, "").await
+        App::start_with(clock, assets, |text| text).await
     }
 
-    /// The same with further keys of `[enrolment]`, and sections after it, in the settings file.
-    pub async fn start_with(clock: Clock, assets: &[(&str, i64)], more_settings: &str) -> App {
+    /// The same with other settings: `edit` gets the text of the settings file.
+    pub async fn start_with(clock: Clock, assets: &[(&str, i64)], edit: impl FnOnce(String) -> String) -> App {
         let folder = tempfile::tempdir().unwrap();
         let sandbox = Sandbox::start(SandboxOptions::local(shared(&clock), folder.path())).await.unwrap();
         let uid = sandbox.apple.add_location(NewLocation { name: "Leeds".into(), ..NewLocation::default() });
@@ -75,17 +77,28 @@ impl App {
         let token = sandbox.apple.add_token(&uid, SignedDuration::from_hours(24 * 300)).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let settings = folder.path().join("vppd.toml");
-        std::fs::write(&settings, settings_text(&sandbox, folder.path(), port) + more_settings).unwrap();
+        std::fs::write(&settings, edit(settings_text(&sandbox, folder.path(), port))).unwrap();
         let world = World {
             clock: shared(&clock),
             store: Arc::new(sandbox.apple.clone()),
             inboxes: sandbox.inboxes.clone(),
-            network: Arc::new(sandbox::device::http::Internet::new(shared(&clock), HashMap::new(), Vec::new())),
+            network: Arc::new(sandbox::device::http::Internet::new(shared(&clock), names(), Vec::new())),
             keys: Arc::new(device_keys(&clock).await),
         };
         let daemon = start_daemon(&settings, &clock, 1).await;
         let context = daemon.context.clone();
-        App { fleet: Fleet::new(world, 7), clock, sandbox, context, uid, token, daemon: Some(daemon), settings, folder }
+        App {
+            fleet: Fleet::new(world, 7),
+            clock,
+            sandbox,
+            context,
+            uid,
+            token,
+            address: daemon.address,
+            daemon: Some(daemon),
+            settings,
+            folder,
+        }
     }
 
     /// A place in the appliance's folder, which holds `vppd.toml`, `control.sock` and `state`.
@@ -192,6 +205,18 @@ impl App {
 pub async fn device_keys(clock: &Clock) -> KeyPool {
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("device-keys");
     make_keys(&shared(clock), KEYS, Some(file)).await.unwrap()
+}
+
+/// A second name of the appliance, for client certificates.
+pub const SECOND_NAME: &str = "devices.localhost";
+
+fn names() -> HashMap<String, std::net::IpAddr> {
+    HashMap::from([(SECOND_NAME.to_owned(), [127, 0, 0, 1].into())])
+}
+
+/// Puts lines into the section `[devices]`.
+pub fn in_devices(text: String, lines: &str) -> String {
+    text.replace("[devices]\n", &format!("[devices]\n{lines}\n"))
 }
 
 fn settings_text(sandbox: &Sandbox, folder: &std::path::Path, port: u16) -> String {

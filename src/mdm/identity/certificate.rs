@@ -21,6 +21,11 @@ pub fn fingerprint(der: &[u8]) -> [u8; 32] {
     fingerprint
 }
 
+/// When a DER certificate ends.
+pub fn not_after(der: &[u8]) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_second(parse(der)?.validity().not_after.timestamp()).ok()
+}
+
 /// Reads one DER certificate; `None` when it is none or bytes follow.
 pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     X509Certificate::from_der(der).ok().filter(|(rest, _)| rest.is_empty()).map(|(_, certificate)| certificate)

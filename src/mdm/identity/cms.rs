@@ -6,13 +6,15 @@
 
 mod algorithm;
 mod build;
+mod cipher;
 mod envelope;
 mod signed;
 pub(in crate::mdm::identity) mod wire;
 
 pub use algorithm::{Digest, verify_raw};
 pub use build::{Signatory, certificates_only, sign};
-pub use envelope::{Recipient, open, open_kept, seal, seal_to_keep};
+pub use cipher::{Accepted, Cipher};
+pub use envelope::{Opened, Recipient, open, open_kept, seal};
 pub use signed::{SignedMessage, Signer};
 
 /// Why a CMS message was refused or could not be made. None carries a byte of the message.

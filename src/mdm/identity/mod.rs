@@ -11,6 +11,7 @@ pub mod profile_signature;
 pub mod recovery;
 pub mod scep;
 pub mod signature;
+pub mod site;
 
 #[cfg(test)]
 mod testing;

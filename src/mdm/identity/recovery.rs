@@ -7,7 +7,7 @@ use x509_parser::public_key::PublicKey;
 use zeroize::Zeroizing;
 
 use super::certificate;
-use super::cms::{self, CmsError};
+use super::cms::{self, Cipher, CmsError};
 
 /// Why a recovery certificate or key cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +37,7 @@ impl RecoveryCertificate {
 
     /// Encrypts so that only the recovery key opens it: CMS EnvelopedData (DER) with AES-256.
     pub fn seal(&self, plain: Vec<u8>) -> Result<Vec<u8>, CmsError> {
-        cms::seal_to_keep(&self.0, plain)
+        cms::seal(&self.0, &plain, Cipher::Aes256)
     }
 }
 

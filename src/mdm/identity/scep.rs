@@ -13,6 +13,8 @@ pub use csr::CertificateRequest;
 pub use reply::{failure, success};
 pub use request::{FailInfo, MessageType, ScepRefusal, ScepRequest, Transaction, decode_get_message, parse_request};
 
+pub use super::cms::Accepted;
+
 use rasn::types::Oid;
 
 /// Content type of GetCACaps, exactly.
@@ -25,8 +27,11 @@ pub const MESSAGE_TYPE: &str = "application/x-pki-message";
 pub const REQUEST_LIMIT: usize = 64 * 1024;
 
 /// The answer to GetCACaps. Apple's client splits at line feeds and would keep carriage returns.
-pub const fn capabilities() -> &'static str {
-    "POSTPKIOperation\nSHA-256\nSHA-512\nAES\nSCEPStandard\nRenewal\n"
+pub const fn capabilities(accepted: Accepted) -> &'static str {
+    match accepted {
+        Accepted::Modern => "POSTPKIOperation\nSHA-256\nSHA-512\nAES\nSCEPStandard\nRenewal\n",
+        Accepted::Legacy => "POSTPKIOperation\nSHA-256\nSHA-512\nAES\nSCEPStandard\nRenewal\nDES3\nSHA-1\n",
+    }
 }
 
 const MESSAGE_TYPE_ATTRIBUTE: &Oid = Oid::const_new(&[2, 16, 840, 1, 113_733, 1, 9, 2]);

@@ -24,6 +24,13 @@ pub struct SignerCertificate {
     pub fingerprint: [u8; 32],
 }
 
+impl SignerCertificate {
+    /// The certificate (DER) whose key was proved.
+    pub fn new(der: Vec<u8>) -> SignerCertificate {
+        SignerCertificate { fingerprint: certificate::fingerprint(&der), der }
+    }
+}
+
 /// Verifies an `Mdm-Signature` header over the body as received.
 ///
 /// `limit` bounds the decoded signature in bytes (a usual one has about 1500, with a chain 4000).
@@ -39,6 +46,5 @@ pub fn verify_message(header: &str, body: &[u8], limit: usize) -> Result<SignerC
 /// The same for a signature that is not in base64.
 pub fn verify_detached(signature: &[u8], body: &[u8], limit: usize) -> Result<SignerCertificate, CmsError> {
     let message = SignedMessage::parse(signature, limit)?;
-    let der = message.verify_detached(body)?.certificate.to_vec();
-    Ok(SignerCertificate { fingerprint: certificate::fingerprint(&der), der })
+    Ok(SignerCertificate::new(message.verify_detached(body)?.certificate.to_vec()))
 }

@@ -14,7 +14,7 @@ use crate::support::*;
 fn nobody_speaks_for_a_device_but_its_own_identity() {
     captured::listen();
     story(|clock| async move {
-        let app = App::start_with(clock.clone(), &[], "identity-lifetime = \"2h\"\n").await;
+        let app = App::start_with(clock.clone(), &[], |text| text + "identity-lifetime = \"2h\"\n").await;
         let keys = device_keys(&clock).await;
         let key = || keys.take().unwrap();
         let witness = Visitor::at_rest(&app, 1, key()).await;

@@ -50,13 +50,19 @@ impl Applicant {
     }
 
     fn request(&self, challenge: Option<&str>, key: &Key) -> Vec<u8> {
-        let style = RequestStyle { cms: STYLE, challenge_as_utf8: false, sorted_attributes: false };
+        let style = RequestStyle {
+            cms: STYLE,
+            cipher: cms::ContentCipher::Aes128,
+            challenge_as_utf8: false,
+            sorted_attributes: false,
+        };
         certificate_request(&Scep { challenge: challenge.map(str::to_owned), ..self.scep.clone() }, key, style).unwrap()
     }
 
     /// The whole message of this type around an inner request.
     fn message(&self, kind: &str, inner: &[u8]) -> Vec<u8> {
-        let sealed = cms::seal(inner, &self.authority, &mut Chance::seeded(4), false).unwrap();
+        let sealed =
+            cms::seal(inner, &self.authority, &mut Chance::seeded(4), cms::ContentCipher::Aes128, false).unwrap();
         self.signed(kind, Some("ABCDEF"), &sealed)
     }
 
@@ -130,6 +136,7 @@ fn no_identity_is_given_without_a_good_request_and_a_good_challenge() {
                 &applicant.request(Some(&challenge), &applicant.key),
                 &applicant.temporary,
                 &mut Chance::seeded(4),
+                cms::ContentCipher::Aes128,
                 false,
             );
             applicant.signed("19", Some("ABCDEF"), &sealed.unwrap())
@@ -138,7 +145,9 @@ fn no_identity_is_given_without_a_good_request_and_a_good_challenge() {
         let last = broken.len() - 1;
         broken[last] ^= 1;
         let no_transaction = {
-            let sealed = cms::seal(&broken, &applicant.authority, &mut Chance::seeded(4), false).unwrap();
+            let sealed =
+                cms::seal(&broken, &applicant.authority, &mut Chance::seeded(4), cms::ContentCipher::Aes128, false)
+                    .unwrap();
             applicant.signed("19", None, &sealed)
         };
         let (no, bad) = ("no message", "badMessageCheck");

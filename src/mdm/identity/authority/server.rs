@@ -55,12 +55,13 @@ impl ServerAuthority {
         certificate::fingerprint(&self.0.certificate)
     }
 
-    /// Issues a certificate with a new P-256 key for a host name (or an IP address), good for 397 days.
-    pub fn issue_server(&self, dns_name: &str, now: Timestamp) -> Result<ServerCertificate, AuthorityError> {
+    /// Issues a certificate with a new P-256 key for host names (or IP addresses), good for 397 days.
+    pub fn issue_server(&self, names: &[&str], now: Timestamp) -> Result<ServerCertificate, AuthorityError> {
         let key = new_key("device listener")?;
         let (not_before, not_after) = (after(now, -BACKDATED), after(now, SignedDuration::from_hours(24 * DAYS - 24)));
-        let mut params = params("", dns_name, not_before, not_after);
-        params.subject_alt_names = CertificateParams::new([dns_name.to_owned()]).map_err(issue)?.subject_alt_names;
+        let mut params = params("", names.first().copied().unwrap_or_default(), not_before, not_after);
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        params.subject_alt_names = CertificateParams::new(names).map_err(issue)?.subject_alt_names;
         params.serial_number = Some(serial_of_key(&key).to_vec().into());
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -127,7 +127,7 @@ fn openssl_accepts_a_server_certificate_for_its_name() {
     let (root, key) = server.to_pem();
     let server = ServerAuthority::from_pem(&root, &key).unwrap();
     for (name, check) in [("vpp.example.org", "-verify_hostname"), ("192.0.2.7", "-verify_ip")] {
-        let issued = server.issue_server(name, now()).unwrap();
+        let issued = server.issue_server(&[name], now()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "root.pem", root.as_bytes());
         write(folder.path(), "chain.pem", issued.chain_pem.as_bytes());
@@ -139,7 +139,7 @@ fn openssl_accepts_a_server_certificate_for_its_name() {
         assert_eq!(issued.chain_pem.matches("BEGIN").count(), 2);
         assert!(rcgen::KeyPair::from_pem(issued.key_pem.expose_secret()).is_ok());
     }
-    assert!(server.issue_server("not a name ü", now()).is_err());
+    assert!(server.issue_server(&["not a name ü"], now()).is_err());
 }
 
 #[test]

@@ -95,6 +95,11 @@ impl SignedMessage {
 }
 
 impl Signer<'_> {
+    /// The digest that was signed.
+    pub fn digest(&self) -> Result<Digest, CmsError> {
+        Digest::of(&self.info.digest_algorithm)
+    }
+
     /// The single value of a signed attribute, encoded; `None` when it is absent or not single.
     pub fn attribute(&self, kind: &Oid) -> Option<&[u8]> {
         attribute(self.info, kind).ok()?

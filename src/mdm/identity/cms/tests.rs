@@ -184,8 +184,8 @@ fn deep_nesting_is_refused_without_running_out_of_stack() {
     for pattern in [&[0x30, 0x80][..], &[0x24, 0x80], &[0xa0, 0x80], &[0x31, 0x80]] {
         let bomb = pattern.repeat(500_000);
         assert!(verify_detached(&bomb, BODY, bomb.len()).is_err());
-        assert!(seal(&bomb, BODY).is_err());
-        assert!(open(&AUTHORITY.recipient(), &bomb, bomb.len()).is_err());
+        assert!(seal(&bomb, BODY, Cipher::Aes128).is_err());
+        assert!(open(&AUTHORITY.recipient(), &bomb, bomb.len(), Accepted::Legacy).is_err());
     }
     let mut content = vec![0x30, 0x80, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02, 0xa0, 0x80];
     content.extend([0x24, 0x80].repeat(500_000));
@@ -210,17 +210,22 @@ fn openssl_opens_what_we_seal_and_we_open_what_it_seals() {
     let (certificate, key) = AUTHORITY.to_pem();
     write(folder.path(), "cert.pem", certificate.as_bytes());
     write(folder.path(), "key.pem", secrecy::ExposeSecret::expose_secret(&key).as_bytes());
-    write(folder.path(), "ours", &seal(AUTHORITY.certificate_der(), BODY).unwrap());
+    write(folder.path(), "ours", &seal(AUTHORITY.certificate_der(), BODY, Cipher::Aes128).unwrap());
     let opened = openssl(folder.path(), "cms -decrypt -binary -inform DER -in ours -recip cert.pem -inkey key.pem");
     assert_eq!(opened, BODY);
     write(folder.path(), "body", BODY);
     for options in ["-aes128", "-aes192", "-aes256", "-aes128 -stream", "-aes256 -keyid -stream"] {
         let sealed = sealed_by_openssl(folder.path(), options);
-        assert_eq!(open(&AUTHORITY.recipient(), &sealed, LIMIT).unwrap().as_slice(), BODY, "{options}");
+        assert_eq!(
+            open(&AUTHORITY.recipient(), &sealed, LIMIT, Accepted::Modern).unwrap().plain.as_slice(),
+            BODY,
+            "{options}"
+        );
     }
     for options in ["-des3", "-des3 -stream"] {
-        let error = open(&AUTHORITY.recipient(), &sealed_by_openssl(folder.path(), options), LIMIT).unwrap_err();
-        assert_eq!(error, CmsError::Algorithm("1.2.840.113549.3.7".to_owned()));
+        let error =
+            open(&AUTHORITY.recipient(), &sealed_by_openssl(folder.path(), options), LIMIT, Accepted::Modern).err();
+        assert_eq!(error, Some(CmsError::Algorithm("1.2.840.113549.3.7".to_owned())));
     }
 }
 
@@ -231,12 +236,12 @@ fn sealed_by_openssl(folder: &std::path::Path, options: &str) -> Vec<u8> {
 
 #[test]
 fn every_failure_to_decrypt_is_the_same() {
-    let sealed = seal(AUTHORITY.certificate_der(), BODY).unwrap();
+    let sealed = seal(AUTHORITY.certificate_der(), BODY, Cipher::Aes128).unwrap();
     let mut data: wire::EnvelopedData =
         wire::read_content(&sealed, LIMIT, wire::ENVELOPED_DATA, "enveloped data").unwrap();
     let again = |data: &wire::EnvelopedData| {
         let bytes = wire::content_info(wire::ENVELOPED_DATA, wire::encode(data, "test").unwrap()).unwrap();
-        open(&AUTHORITY.recipient(), &bytes, LIMIT).map(|plain| plain.to_vec())
+        open(&AUTHORITY.recipient(), &bytes, LIMIT, Accepted::Modern).map(|opened| opened.plain.to_vec())
     };
     assert_eq!(again(&data).as_deref(), Ok(BODY));
 
@@ -257,14 +262,14 @@ fn every_failure_to_decrypt_is_the_same() {
     data.encrypted.content = None;
     assert_eq!(again(&data), Err(CmsError::Decrypt));
     let other = signer("rsa:2048");
-    let foreign = seal(&certificate(other.path()), BODY).unwrap();
-    assert_eq!(open(&AUTHORITY.recipient(), &foreign, LIMIT).err(), Some(CmsError::Decrypt));
+    let foreign = seal(&certificate(other.path()), BODY, Cipher::Aes128).unwrap();
+    assert_eq!(open(&AUTHORITY.recipient(), &foreign, LIMIT, Accepted::Modern).err(), Some(CmsError::Decrypt));
 }
 
 #[test]
 fn damaged_envelopes_never_panic() {
-    let sealed = seal(AUTHORITY.certificate_der(), BODY).unwrap();
+    let sealed = seal(AUTHORITY.certificate_der(), BODY, Cipher::Aes128).unwrap();
     for damaged in damaged(&sealed).step_by(7) {
-        let _ = open(&AUTHORITY.recipient(), &damaged, LIMIT);
+        let _ = open(&AUTHORITY.recipient(), &damaged, LIMIT, Accepted::Legacy);
     }
 }

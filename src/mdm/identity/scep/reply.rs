@@ -20,7 +20,7 @@ pub fn success(
     entropy: &Entropy,
 ) -> Result<Vec<u8>, CmsError> {
     let certificates = cms::certificates_only(&[certificate_der])?;
-    let envelope = cms::seal(&request.signer_certificate, &certificates)?;
+    let envelope = cms::seal(&request.signer_certificate, &certificates, request.cipher)?;
     let attributes = attributes(&request.transaction, SUCCESS, entropy)?;
     cms::sign(&authority.signatory(), Some(&envelope), &attributes, &[])
 }

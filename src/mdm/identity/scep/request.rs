@@ -13,7 +13,7 @@ use super::csr::CertificateRequest;
 use super::{MESSAGE_TYPE_ATTRIBUTE, REQUEST_LIMIT, SENDER_NONCE, TRANSACTION};
 use crate::mdm::identity::authority::DeviceAuthority;
 use crate::mdm::identity::certificate;
-use crate::mdm::identity::cms::{self, CmsError, SignedMessage, Signer, wire};
+use crate::mdm::identity::cms::{self, Accepted, Cipher, CmsError, Digest, SignedMessage, Signer, wire};
 
 /// What SCEP can tell a client about a failure (RFC 8894, 3.2.1.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,8 @@ pub struct ScepRequest {
     /// [`MessageType::RenewalReq`] an identity which this authority issued, perhaps long ago: ask
     /// [`DeviceAuthority::verify_issued`] whose it is and whether it still counts.
     pub signer_certificate: Vec<u8>,
+    /// How the request was encrypted: the answer is encrypted in the same way, so that the device can read it.
+    pub cipher: Cipher,
 }
 
 /// A request that is refused.
@@ -89,12 +91,18 @@ pub struct ScepRefusal {
 }
 
 /// Opens and proves a request as received (BER or DER, at most [`REQUEST_LIMIT`] bytes).
-pub fn parse_request(bytes: &[u8], authority: &DeviceAuthority) -> Result<ScepRequest, ScepRefusal> {
+///
+/// What is not `accepted` is refused with [`FailInfo::BadAlg`] before anything is decrypted.
+pub fn parse_request(
+    bytes: &[u8],
+    authority: &DeviceAuthority,
+    accepted: Accepted,
+) -> Result<ScepRequest, ScepRefusal> {
     let message = SignedMessage::parse(bytes, REQUEST_LIMIT)
         .map_err(|error| refusal(None, FailInfo::BadMessageCheck, error.to_string()))?;
     let transaction = transaction(&message)
         .ok_or_else(|| refusal(None, FailInfo::BadRequest, "it names no transaction".to_owned()))?;
-    prove(&message, authority, transaction.clone())
+    prove(&message, authority, accepted, transaction.clone())
         .map_err(|(fail_info, reason)| refusal(Some(transaction), fail_info, reason))
 }
 
@@ -105,16 +113,20 @@ fn refusal(transaction: Option<Transaction>, fail_info: FailInfo, reason: String
 fn prove(
     message: &SignedMessage,
     authority: &DeviceAuthority,
+    accepted: Accepted,
     transaction: Transaction,
 ) -> Result<ScepRequest, (FailInfo, String)> {
     let signer = message.verify_attached().map_err(outer)?;
+    if accepted == Accepted::Modern && signer.digest() == Ok(Digest::Sha1) {
+        return Err((FailInfo::BadAlg, "it is signed with SHA-1, which is not accepted".to_owned()));
+    }
     let message_type = message_type(&signer)?;
     if message_type == MessageType::RenewalReq {
         authority.own(signer.certificate).map_err(|error| (FailInfo::BadCertId, error.to_string()))?;
     }
     let content = message.content().unwrap_or_default();
-    let request = cms::open(&authority.recipient(), content, REQUEST_LIMIT).map_err(outer)?;
-    let request = CertificateRequest::parse(&request).map_err(inner)?;
+    let opened = cms::open(&authority.recipient(), content, REQUEST_LIMIT, accepted).map_err(outer)?;
+    let request = CertificateRequest::parse(&opened.plain).map_err(inner)?;
     let key = certificate::parse(signer.certificate).map(|certificate| certificate.public_key().raw.to_vec());
     if message_type == MessageType::PkcsReq && key.as_ref() != Some(&request.spki_der) {
         return Err((FailInfo::BadMessageCheck, "the inner request is for another key than the signer's".to_owned()));
@@ -125,6 +137,7 @@ fn prove(
         spki_der: request.spki_der,
         challenge: request.challenge,
         signer_certificate: signer.certificate.to_vec(),
+        cipher: opened.cipher,
     })
 }
 

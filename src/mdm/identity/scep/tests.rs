@@ -7,7 +7,7 @@ use super::*;
 use crate::entropy::Entropy;
 use crate::mdm::identity::authority::IdentitySubject;
 use crate::mdm::identity::cms::wire::{self, encode};
-use crate::mdm::identity::cms::{self, Signatory, SignedMessage};
+use crate::mdm::identity::cms::{self, Cipher, Signatory, SignedMessage};
 use crate::mdm::identity::testing::{AUTHORITY, damaged, now, openssl, write};
 
 const CHALLENGE: &str = "sixteen-chars-16";
@@ -26,7 +26,7 @@ impl Device {
     }
 
     fn request(&self, message_type: &str, inner: &[u8]) -> Vec<u8> {
-        let envelope = cms::seal(AUTHORITY.certificate_der(), inner).unwrap();
+        let envelope = cms::seal(AUTHORITY.certificate_der(), inner, Cipher::Aes128).unwrap();
         self.message(message_type, &envelope)
     }
 
@@ -80,7 +80,8 @@ fn issue(spki: &[u8]) -> Vec<u8> {
 #[test]
 fn a_device_gets_its_certificate_although_its_attributes_are_not_sorted() {
     let device = Device::new();
-    let request = parse_request(&device.request("19", &csr(&device.key, Some(CHALLENGE))), &AUTHORITY).unwrap();
+    let request =
+        parse_request(&device.request("19", &csr(&device.key, Some(CHALLENGE))), &AUTHORITY, Accepted::Modern).unwrap();
     assert_eq!(request.message_type, MessageType::PkcsReq);
     assert_eq!(request.transaction, Transaction { id: "Base64+/=".to_owned(), sender_nonce: vec![7; 16] });
     assert_eq!(request.challenge.as_ref().unwrap().expose_secret(), CHALLENGE);
@@ -111,26 +112,29 @@ fn a_device_gets_its_certificate_although_its_attributes_are_not_sorted() {
 fn the_same_request_twice_gives_the_same_key_and_challenge() {
     let device = Device::new();
     let message = device.request("19", &csr(&device.key, Some(CHALLENGE)));
-    let (first, second) = (parse_request(&message, &AUTHORITY).unwrap(), parse_request(&message, &AUTHORITY).unwrap());
+    let (first, second) = (
+        parse_request(&message, &AUTHORITY, Accepted::Modern).unwrap(),
+        parse_request(&message, &AUTHORITY, Accepted::Modern).unwrap(),
+    );
     assert_eq!(first.spki_der, second.spki_der);
     assert_eq!(first.challenge.unwrap().expose_secret(), second.challenge.unwrap().expose_secret());
     let again = device.request("19", &csr(&device.key, Some(CHALLENGE)));
     assert_ne!(message, again, "a retry is encrypted anew");
-    assert_eq!(parse_request(&again, &AUTHORITY).unwrap().spki_der, first.spki_der);
+    assert_eq!(parse_request(&again, &AUTHORITY, Accepted::Modern).unwrap().spki_der, first.spki_der);
 }
 
 #[test]
 fn a_renewal_may_be_for_a_new_key_but_a_first_request_may_not() {
     let (mut device, new) = (Device::new(), Device::new());
     let inner = csr(&new.key, None);
-    let stranger = parse_request(&device.request("17", &inner), &AUTHORITY).err().unwrap();
+    let stranger = parse_request(&device.request("17", &inner), &AUTHORITY, Accepted::Modern).err().unwrap();
     assert_eq!(stranger.fail_info, FailInfo::BadCertId);
     device.certificate = issue(&device.key.subject_public_key_info());
-    let renewal = parse_request(&device.request("17", &inner), &AUTHORITY).unwrap();
+    let renewal = parse_request(&device.request("17", &inner), &AUTHORITY, Accepted::Modern).unwrap();
     assert_eq!(renewal.message_type, MessageType::RenewalReq);
     assert_eq!(renewal.spki_der, new.key.subject_public_key_info());
     assert!(renewal.challenge.is_none());
-    let refusal = parse_request(&device.request("19", &inner), &AUTHORITY).err().unwrap();
+    let refusal = parse_request(&device.request("19", &inner), &AUTHORITY, Accepted::Modern).err().unwrap();
     assert_eq!(refusal.fail_info, FailInfo::BadMessageCheck);
 }
 
@@ -138,7 +142,7 @@ fn a_renewal_may_be_for_a_new_key_but_a_first_request_may_not() {
 fn polls_and_unknown_messages_are_bad_requests() {
     let device = Device::new();
     for message_type in ["20", "21", "3", ""] {
-        let refusal = parse_request(&device.request(message_type, b""), &AUTHORITY).err().unwrap();
+        let refusal = parse_request(&device.request(message_type, b""), &AUTHORITY, Accepted::Modern).err().unwrap();
         assert_eq!(refusal.fail_info, FailInfo::BadRequest, "{message_type}");
         assert_eq!(refusal.transaction.unwrap().id, "Base64+/=");
     }
@@ -151,7 +155,7 @@ fn whatever_fails_behind_the_encryption_looks_the_same() {
     let mut changed = genuine.clone();
     *changed.last_mut().unwrap() ^= 1;
     let foreign = csr(&Device::new().key, Some(CHALLENGE));
-    let envelope = cms::seal(AUTHORITY.certificate_der(), &genuine).unwrap();
+    let envelope = cms::seal(AUTHORITY.certificate_der(), &genuine, Cipher::Aes128).unwrap();
     let mut broken: wire::EnvelopedData =
         wire::read_content(&envelope, REQUEST_LIMIT, wire::ENVELOPED_DATA, "test").unwrap();
     broken.encrypted.content = Some(vec![0x5a; 64].into());
@@ -163,22 +167,36 @@ fn whatever_fails_behind_the_encryption_looks_the_same() {
         device.request("19", &foreign),
         device.message("19", &broken),
         device.message("19", &envelope[..200]),
-        device.message("19", &cms::seal(&device.certificate, &genuine).unwrap()),
+        device.message("19", &cms::seal(&device.certificate, &genuine, Cipher::Aes128).unwrap()),
     ] {
-        let refusal = parse_request(&message, &AUTHORITY).err().unwrap();
+        let refusal = parse_request(&message, &AUTHORITY, Accepted::Modern).err().unwrap();
         assert_eq!(refusal.fail_info, FailInfo::BadMessageCheck, "{refusal}");
     }
 }
 
 #[test]
-fn triple_des_is_refused_as_a_bad_algorithm() {
+fn old_ciphers_are_refused_unless_they_are_allowed_and_are_answered_in_kind() {
     let device = Device::new();
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "ca.pem", AUTHORITY.to_pem().0.as_bytes());
+    write(folder.path(), "key.pem", device.key.serialize_pem().as_bytes());
     write(folder.path(), "csr", &csr(&device.key, Some(CHALLENGE)));
-    let envelope = openssl(folder.path(), "cms -encrypt -des3 -binary -in csr -outform DER ca.pem");
-    let refusal = parse_request(&device.message("19", &envelope), &AUTHORITY).err().unwrap();
-    assert_eq!(refusal.fail_info, FailInfo::BadAlg);
+    let providers = "-provider legacy -provider default";
+    for (option, cipher) in [("-des3", Cipher::TripleDes), ("-des-cbc", Cipher::Des)] {
+        let command = format!("cms -encrypt {option} -binary -in csr -outform DER {providers} ca.pem");
+        let message = device.message("19", &openssl(folder.path(), &command));
+        let refusal = parse_request(&message, &AUTHORITY, Accepted::Modern).err().unwrap();
+        assert_eq!(refusal.fail_info, FailInfo::BadAlg);
+        let request = parse_request(&message, &AUTHORITY, Accepted::Legacy).unwrap();
+        assert_eq!((request.cipher, request.challenge.as_ref().unwrap().expose_secret()), (cipher, CHALLENGE));
+        let certificate = issue(&request.spki_der);
+        let reply = success(&request, &AUTHORITY, &certificate, &Entropy::seeded(3)).unwrap();
+        let reply = SignedMessage::parse(&reply, REQUEST_LIMIT).unwrap();
+        write(folder.path(), "envelope", reply.content().unwrap());
+        let command = format!("cms -decrypt -binary -inform DER -in envelope -inkey key.pem {providers}");
+        let opened = SignedMessage::parse(&openssl(folder.path(), &command), REQUEST_LIMIT).unwrap();
+        assert_eq!(opened.certificates().collect::<Vec<_>>(), [&certificate[..]]);
+    }
 }
 
 #[test]
@@ -199,7 +217,7 @@ fn damaged_requests_never_panic_and_never_get_another_key_certified() {
     let device = Device::new();
     let message = device.request("19", &csr(&device.key, Some(CHALLENGE)));
     for damaged in damaged(&message) {
-        if let Ok(request) = parse_request(&damaged, &AUTHORITY) {
+        if let Ok(request) = parse_request(&damaged, &AUTHORITY, Accepted::Modern) {
             assert_eq!(damaged.len(), message.len(), "a truncated request was accepted");
             assert_eq!(request.spki_der, device.key.subject_public_key_info());
         }
@@ -225,8 +243,10 @@ fn a_get_message_is_read_in_every_alphabet() {
 }
 
 #[test]
-fn capabilities_are_lines_without_carriage_returns_and_without_weak_ones() {
-    let lines: Vec<_> = capabilities().lines().collect();
+fn capabilities_are_lines_without_carriage_returns_and_weak_ones_only_if_allowed() {
+    let lines: Vec<_> = capabilities(Accepted::Modern).lines().collect();
     assert_eq!(lines, ["POSTPKIOperation", "SHA-256", "SHA-512", "AES", "SCEPStandard", "Renewal"]);
-    assert!(!capabilities().contains('\r'));
+    let legacy: Vec<_> = capabilities(Accepted::Legacy).lines().collect();
+    assert_eq!(legacy, [&lines[..], &["DES3", "SHA-1"]].concat());
+    assert!(!capabilities(Accepted::Legacy).contains('\r'));
 }
