@@ -185,7 +185,8 @@ async fn adding_a_token_follows_the_first_sync_to_its_end() {
     let token = |assets: u64| {
         json!({
             "name": "Leeds", "uid": "1", "location_name": "Leeds", "organisation": "", "country": "GB", "platform": "",
-            "website": "", "expires_at": "2027-11-02T06:00:00Z", "state": "valid", "advice": "", "owner": {"holder": "us"},
+            "website": "", "description": "", "account_email": "", "categories": [], "contacts": [],
+            "expires_at": "2027-11-02T06:00:00Z", "state": "valid", "advice": "", "owner": {"holder": "us"},
             "assets": assets, "licences_owned": 0, "licences_assigned": 0, "added_at": "2026-11-02T06:00:00Z",
             "last_synced": null
         })

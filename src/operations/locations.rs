@@ -410,7 +410,8 @@ pub(super) async fn ask<T>(
             TokenProblemKind::Rejected => TokenState::Rejected,
             TokenProblemKind::WrongKind => TokenState::WrongKind,
         },
-        Err(AppleError::Forbidden { .. }) => TokenState::ReadOnly,
+        // Without a number of Apple's it is something in between that forbids.
+        Err(AppleError::Forbidden { number: Some(_) }) => TokenState::ReadOnly,
         Err(AppleError::RetryLater { .. } | AppleError::UnknownOutcome { .. }) if known == TokenState::Valid => {
             TokenState::Unreachable
         }

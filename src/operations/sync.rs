@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::licences::{must_read_all, version_of};
-use super::locations::{Round, ask, see_owner};
+use super::locations::{Round, ask, see_owner, set_token_state};
 use super::view::{SyncRequest, TaskView};
 use super::{OperationError, Shared, look};
 use crate::apple::walk::{self, Seen};
 use crate::apple::wire;
 use crate::schedule;
 use crate::store::assignments::{Assignment, Changed, Holder};
+use crate::store::locations::TokenState;
 use crate::store::{StoreError, assets, assignments, locations, tasks};
 
 /// The kind of these tasks.
@@ -63,6 +64,10 @@ pub(super) async fn run_task(context: &Shared, round: &mut Round, task: tasks::T
         true => full_with_words(context, round, id).await,
         false => changes_with_words(context, round).await,
     };
+    if outcome.is_ok() && round.location.token_state == TokenState::ReadOnly {
+        // The account may have got the right meanwhile: the next change tells.
+        set_token_state(context, round, TokenState::Valid, None).await?;
+    }
     let now = context.clock.now();
     let (words, result) = match outcome {
         Ok(words) => (Ok(words), Ok(())),

@@ -11,7 +11,7 @@ use serde_json::json;
 use vppd::mdm::checkin::Checkin;
 use vppd::mdm::identity::signature::SignerCertificate;
 use vppd::operations::view::*;
-use vppd::operations::{checkin, deployments, pause, sync};
+use vppd::operations::{checkin, deployments, pause, sync, tokens};
 use vppd::store::StoreError;
 
 use crate::support::*;
@@ -276,7 +276,7 @@ fn a_licence_that_others_gave_is_left_alone_though_vppd_once_failed_to_give_it()
         deployments::remove(&app.context, deployment.id, "test").await.unwrap();
         let serial = app.fleet.devices()[0].spec().serial.clone();
         app.sandbox.apple.assign(&app.uid, &AssetName::standard(READER), &serial).unwrap();
-        app.add_token("Leeds", true).await.unwrap();
+        tokens::manage::take_over(&app.context, "Leeds".into(), "test").await.unwrap();
         app.wait(minutes(10)).await;
         sync::request(&app.context, SyncRequest::default(), "test").await.unwrap();
         app.wait(minutes(10)).await;
