@@ -116,6 +116,11 @@ impl Appliance {
 pub struct Daemon(Child);
 
 impl Daemon {
+    /// Its process id; `None` once it has ended.
+    pub fn id(&self) -> Option<u32> {
+        self.0.id()
+    }
+
     /// Asks it to end (SIGTERM) and waits until it has.
     pub async fn stop(&mut self) -> anyhow::Result<ExitStatus> {
         if let Some(id) = self.0.id().and_then(|id| i32::try_from(id).ok())

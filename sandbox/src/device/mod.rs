@@ -20,4 +20,5 @@ mod testing;
 
 pub use fleet::{Failures, Fleet, FleetOptions, Progress, make_keys, run_fleet, specs};
 pub use handset::{Counters, DeviceView, EnrolError, Handset, World};
+pub use keys::KeyPool;
 pub use options::{Behaviour, ContentType, DeviceSpec, Person, Timing};
