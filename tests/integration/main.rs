@@ -13,6 +13,7 @@ mod dismissal;
 mod docs;
 mod doors;
 mod foreign_tools;
+mod fuzz_seeds;
 mod independent;
 mod journey;
 mod layers;

@@ -1,0 +1,23 @@
+//! What is fuzzed: every decoder of bytes from outside, and the planner. Each function takes any bytes, and panics only
+//! when vppd is at fault. `fuzz/run` calls them with invented bytes; an ordinary test of vppd with those under `seeds`.
+
+pub mod apple;
+pub mod devices;
+pub mod people;
+pub mod planner;
+
+/// A function that takes any bytes.
+pub type Target = fn(&[u8]);
+
+/// All of them, by the names of their folders under `seeds`.
+pub const TARGETS: [(&str, Target); 9] = [
+    ("mdm", devices::mdm),
+    ("signature", devices::signature),
+    ("scep", devices::scep),
+    ("csr", devices::csr),
+    ("content-token", apple::content_token),
+    ("apple", apple::wire),
+    ("control", people::control),
+    ("config", people::config),
+    ("planner", planner::planner),
+];
