@@ -2,7 +2,11 @@
 //!
 //! Start: store (with its migration), what was under way is noted, control socket, device listener, READY, then the tasks
 //! that act. End: no new connections, open requests finish within `drain-timeout`, last-seen times go to disk, the store
-//! closes.
+//! closes. In between, SIGHUP: see [`reload`].
+
+mod logging;
+mod reload;
+mod systemd;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,16 +14,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use sd_notify::NotifyState;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::apple::{AppleClient, ClientOptions, Timeouts};
 use crate::clock::Clock;
-use crate::config::{Config, Target};
+use crate::config::Config;
 use crate::entropy::Entropy;
+use crate::exit::CannotStart;
 use crate::mdm::identity::site::SiteAuthority;
 use crate::mdm::push::PushClient;
 use crate::operations::archive::DATABASE;
@@ -30,8 +36,9 @@ use crate::operations::{
     wake,
 };
 use crate::secret::Sealer;
-use crate::store::{Store, StoreError, appliance, devices};
+use crate::store::{Store, appliance, devices};
 use crate::web::{control, listener, tls};
+use systemd::tell;
 
 /// Connections of the control socket at once.
 const CONTROL_CONNECTIONS: usize = 64;
@@ -39,37 +46,40 @@ const CONTROL_CONNECTIONS: usize = 64;
 /// A connection of the control socket on which nothing is asked for so long is closed.
 const CONTROL_IDLE: Duration = Duration::from_secs(60);
 
-/// Runs the daemon until it is told to end (SIGTERM or SIGINT).
-pub fn run(config: Config) -> anyhow::Result<()> {
-    start_logging(&config)?;
+/// How long the end waits for work beside the runtime once everything else has ended.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// Runs the daemon with the settings in this file until it is told to end (SIGTERM or SIGINT). SIGHUP: reads them anew.
+pub fn run(path: &Path) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    logging::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let drain = config.server.drain_timeout;
-        let mut daemon = Daemon::start(config, Clock::real(), Entropy::system()).await?;
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
-        tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
-        log::info!(
-            "vppd {} is ready: devices come to {}",
-            env!("CARGO_PKG_VERSION"),
-            daemon.context.config.devices.url
-        );
-        daemon.begin();
-        let ended = tokio::select! {
-            _ = terminate.recv() => None,
-            _ = interrupt.recv() => None,
-            ended = daemon.a_task_ended() => Some(ended),
-        };
-        tell(&[NotifyState::Stopping, NotifyState::Status("finishing open requests")]);
-        daemon.stop(drain).await;
-        log::info!("vppd has ended");
-        match ended {
-            None => Ok(()),
-            Some(name) => Err(anyhow::anyhow!(
-                "the task \"{name}\" ended, which it never should; vppd ends so that it is restarted"
-            )),
+    let ended = runtime.block_on(serve(path, config));
+    runtime.shutdown_timeout(LAST_WAIT);
+    ended
+}
+
+async fn serve(path: &Path, config: Config) -> anyhow::Result<()> {
+    let mut daemon = Daemon::start(config, Clock::real(), Entropy::system()).await?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
+    log::info!("vppd {} is ready: devices come to {}", env!("CARGO_PKG_VERSION"), daemon.context.config().devices.url);
+    daemon.begin();
+    let ended = loop {
+        tokio::select! {
+            _ = terminate.recv() => break Ok(()),
+            _ = interrupt.recv() => break Ok(()),
+            why = daemon.a_task_ended() => break Err(why),
+            _ = hangup.recv() => daemon.reload(path).await,
         }
-    })
+    };
+    let drain = daemon.context.config().server.drain_timeout;
+    systemd::tell_stopping(drain + 2 * LAST_WAIT);
+    daemon.stop(drain).await;
+    log::info!("vppd has ended");
+    ended
 }
 
 /// A daemon whose doors are bound.
@@ -103,45 +113,43 @@ impl Daemon {
         master_key::take_over(&store, &sealer, state).await?;
         let (mdm_id, now) = (entropy.uuid().to_string(), clock.now());
         let appliance = store.write(move |w| appliance::load_or_make(w, &mdm_id, now)).await?;
-        check_device_url(&config, appliance.device_url.as_deref())?;
+        check_device_url(&config, appliance.device_url.as_deref()).map_err(CannotStart::settings)?;
         let organisation = match config.enrolment.organisation.as_str() {
             "" => config.devices.host().to_owned(),
             name => name.to_owned(),
         };
         let mut keys = Keys::load_or_make(&store, &sealer, &organisation, &clock, &entropy).await?;
-        keys.site = site_authority(&config)?;
-        let served = tls::load_or_make(&config.devices, &keys, &clock)?;
-        keys.anchors = served.anchors;
+        keys.site = site_authority(&config).map_err(CannotStart::settings)?;
+        let served = tls::load_or_make(&config.devices, &keys, &clock).map_err(CannotStart::settings)?;
+        keys.anchors.store(Arc::new(served.anchors));
         let apple = AppleClient::new(ClientOptions {
             base_url: config.apple.base_url.clone(),
-            roots: tls::trusted_roots(config.apple.extra_ca.as_deref())?,
+            roots: tls::trusted_roots(config.apple.extra_ca.as_deref()).map_err(CannotStart::settings)?,
             clock: clock.clone(),
             entropy: entropy.clone(),
             user_agent: format!("vppd/{}", env!("CARGO_PKG_VERSION")),
             timeouts: Timeouts::default(),
             requests_per_second: config.apple.requests_per_second,
         })?;
-        let push = push_client(&config, &clock)?;
+        let push = push_client(&config, &clock).map_err(CannotStart::settings)?;
         let index = DeviceIndex::default();
         for pin in store.read(devices::pins).await? {
             index.put(pin);
         }
         let control = control::bind(&config.server.control_socket, &config.server.control_group)
             .with_context(|| format!("the control socket {}", config.server.control_socket.display()))?;
-        let devices = TcpListener::bind(config.devices.listen)
-            .await
-            .with_context(|| format!("the device listener cannot listen on {}", config.devices.listen))?;
+        let devices = systemd::device_socket(config.devices.listen).await?;
         let address = devices.local_addr()?;
         let clock_watch = ClockWatch::new(&clock);
         let context = Arc::new(Context {
-            config,
+            settings: ArcSwap::from_pointee(config),
             started_at: clock.now(),
             clock,
             entropy,
             store,
             sealer,
             apple,
-            push,
+            push_client: ArcSwapOption::from(push.map(Arc::new)),
             keys,
             mdm_id: appliance.mdm_id,
             index,
@@ -180,7 +188,7 @@ impl Daemon {
             self.doors.spawn(listener::serve_control(socket, control::router(context.clone()), limits.clone()));
         }
         if let Some(socket) = self.devices.take() {
-            let settings = &context.config.devices;
+            let settings = &context.config().devices;
             let limits = listener::Limits {
                 connections: settings.max_connections as usize,
                 connections_per_address: settings.max_connections_per_address as usize,
@@ -197,21 +205,20 @@ impl Daemon {
         spawn(tasks, "pushes", wake::run(context.clone()));
         spawn(tasks, "housekeeping", housekeeping::run(context.clone()));
         spawn(tasks, "backups", backup::run(context.clone()));
+        spawn(tasks, "certificate", reload::renew_certificate(context.clone(), self.tls.clone()));
         if let Some(limit) = sd_notify::watchdog_enabled() {
-            spawn(tasks, "watchdog", watchdog(context, limit));
+            spawn(tasks, "watchdog", systemd::watchdog(context, limit));
         }
     }
 
     /// Waits until a task ends, which none should, and tells which.
-    async fn a_task_ended(&mut self) -> &'static str {
-        match self.tasks.join_next().await {
-            Some(Ok(name)) => name,
-            Some(Err(error)) => {
-                log::error!("a task of vppd failed: {error}");
-                "unknown"
-            }
+    async fn a_task_ended(&mut self) -> anyhow::Error {
+        let which = match self.tasks.join_next().await {
+            Some(Ok(name)) => format!("the task \"{name}\" ended"),
+            Some(Err(error)) => format!("a task failed: {error}"),
             None => std::future::pending().await,
-        }
+        };
+        anyhow::anyhow!("{which}, which it never should; vppd ends so that it is restarted")
     }
 
     /// Lets open requests finish for at most `drain`, then ends everything.
@@ -227,7 +234,7 @@ impl Daemon {
         if let Err(error) = housekeeping::flush_seen(&self.context).await {
             log::error!("when devices were last seen cannot be saved: {error}");
         }
-        let _ = std::fs::remove_file(&self.context.config.server.control_socket);
+        let _ = std::fs::remove_file(&self.context.config().server.control_socket);
     }
 }
 
@@ -272,44 +279,4 @@ fn push_client(config: &Config, clock: &Clock) -> anyhow::Result<Option<PushClie
         .context("the push certificate cannot be used")?;
     log::info!("the push certificate is valid until {}", client.expires());
     Ok(Some(client))
-}
-
-/// Tells systemd that the daemon lives, for as long as its database answers.
-async fn watchdog(context: Shared, limit: Duration) {
-    loop {
-        context.clock.sleep(limit / 2).await;
-        let lives: Result<(), StoreError> =
-            context.store.read(|c| Ok(c.query_row("PRAGMA user_version", [], |_| Ok(()))?)).await;
-        match lives {
-            Ok(()) => tell(&[NotifyState::Watchdog]),
-            Err(error) => log::error!("the database does not answer: {error}; systemd is not told that all is well"),
-        }
-    }
-}
-
-/// Tells systemd, if it asked to be told.
-fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        log::warn!("systemd cannot be told: {error}");
-    }
-}
-
-fn start_logging(config: &Config) -> anyhow::Result<()> {
-    let level: log::LevelFilter = config.log.level.word().parse()?;
-    let journal = match config.log.target {
-        Target::Journal => true,
-        Target::Stderr => false,
-        Target::Auto => systemd_journal_logger::connected_to_journal(),
-    };
-    if journal {
-        systemd_journal_logger::JournalLog::new()?.with_syslog_identifier("vppd".into()).install()?;
-        log::set_max_level(level);
-    } else {
-        env_logger::Builder::new()
-            .filter_level(log::LevelFilter::Warn)
-            .filter_module("vppd", level)
-            .target(env_logger::Target::Stderr)
-            .init();
-    }
-    Ok(())
 }

@@ -17,6 +17,7 @@
 //! | [`config`] | `/etc/vppd/vppd.toml`: one file per section; reads, checks, explains |
 //! | [`daemon`] | wiring only |
 //! | [`clock`], [`entropy`], [`secret`], [`fault`] | time and chance, given; secrets at rest; where crash tests may kill |
+//! | [`exit`] | the numbers with which the process ends |
 //!
 //! # The way of the data
 //!
@@ -64,6 +65,7 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod entropy;
+pub mod exit;
 pub mod fault;
 pub mod licensing;
 pub mod mdm;

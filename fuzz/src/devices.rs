@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use secrecy::SecretString;
 use vppd::mdm::checkin::Checkin;
 use vppd::mdm::identity::authority::DeviceAuthority;
-use vppd::mdm::identity::cms::SignedMessage;
+use vppd::mdm::identity::cms::{Accepted, SignedMessage};
 use vppd::mdm::identity::scep::{CertificateRequest, decode_get_message, parse_request};
 use vppd::mdm::identity::signature::{verify_detached, verify_message};
 use vppd::mdm::outcome::explain;
@@ -49,12 +49,12 @@ pub fn signature(bytes: &[u8]) {
 
 /// A SCEP request, as posted and as the text of a GET.
 pub fn scep(bytes: &[u8]) {
-    let _ = parse_request(bytes, authority());
+    let _ = parse_request(bytes, authority(), Accepted::Legacy);
     if let Ok(message) = SignedMessage::parse(bytes, LIMIT) {
         let _ = message.verify_attached();
     }
     if let Some(decoded) = std::str::from_utf8(bytes).ok().and_then(decode_get_message) {
-        let _ = parse_request(&decoded, authority());
+        let _ = parse_request(&decoded, authority(), Accepted::Legacy);
     }
 }
 

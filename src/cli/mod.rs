@@ -1,5 +1,6 @@
-//! The command line: `vppd run` and `vppd check` work on the settings file; everything else asks the running daemon over
-//! its control socket, in the JSON of [`crate::operations::view`], and shows the answer as a table or as it is.
+//! The command line: `vppd run` and `vppd check` work on the settings file, `vppd generate` on nothing; everything else
+//! asks the running daemon over its control socket, in the JSON of [`crate::operations::view`], and shows the answer as a
+//! table or as it is.
 //!
 //! Knows the settings and the views, nothing of how the daemon does its work. One file per subcommand.
 
@@ -11,6 +12,7 @@ mod client;
 mod deploy;
 mod device;
 mod enrol;
+mod generate;
 mod output;
 mod plan;
 mod service;
@@ -23,28 +25,23 @@ mod token;
 mod tests;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigErrors};
+use crate::config::{self, ConfigErrors};
+use crate::exit::{self, CannotStart};
 use crate::operations::{OperationError, doctor};
 use client::{Client, ClientError};
 use output::{Output, StdoutClosed};
-
-/// Exit codes: 0 done, 1 failed, 2 wrong arguments (clap's), 78 wrong settings, or a database or master key with which vppd
-/// cannot work (EX_CONFIG: trying again does not help, so systemd does not).
-const FAILED: u8 = 1;
-const WRONG_ARGUMENTS: u8 = 2;
-const WRONG_SETTINGS: u8 = 78;
 
 /// The heading of the options that every subcommand takes.
 const GLOBAL: &str = "Everywhere";
 
 const AFTER_HELP: &str = "\
-Exit status: 0 done, 1 failed, 2 wrong arguments, 78 wrong settings.
+Exit status: 0 done, 1 failed, 2 wrong arguments, 65 a state directory that vppd cannot work with, 78 wrong settings.
 
 First steps:
   vppd check
@@ -76,6 +73,9 @@ pub enum Command {
     Run,
     /// Check the settings file and tell everything that is wrong with it
     Check,
+    /// Write the manual pages and the completions of shells into a folder
+    #[command(hide = true)]
+    Generate { folder: PathBuf },
     /// Show how vppd is, and what needs attention
     Status,
     /// Add, renew and show content tokens
@@ -128,8 +128,9 @@ struct Session {
 #[error("{0}")]
 struct WrongArguments(String);
 
-/// Runs the command in the process's arguments. `run` is the daemon: it returns when vppd has stopped.
-pub fn main(run: impl FnOnce(Config) -> anyhow::Result<()>) -> ExitCode {
+/// Runs the command in the process's arguments. `run` is the daemon, given its settings file: it returns when vppd has
+/// stopped.
+pub fn main(run: impl FnOnce(&Path) -> anyhow::Result<()>) -> ExitCode {
     let arguments = Arguments::parse();
     let result = execute(arguments, run);
     match result {
@@ -143,12 +144,13 @@ pub fn main(run: impl FnOnce(Config) -> anyhow::Result<()>) -> ExitCode {
     }
 }
 
-fn execute(arguments: Arguments, run: impl FnOnce(Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn execute(arguments: Arguments, run: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
     match arguments.command {
-        Command::Run => run(Config::load(&arguments.config)?),
+        Command::Run => run(&arguments.config),
         Command::Check => check::run(&arguments.config, &Output::new(arguments.json)),
         Command::Restore(restore) => backup::restore(&restore, &arguments.config, &Output::new(arguments.json)),
         Command::Doctor(command) => backup::doctor(&command, &arguments.config, &Output::new(arguments.json)),
+        Command::Generate { folder } => generate::run(&folder),
         command => {
             let server = config::server_section(&arguments.config);
             let socket = arguments.socket.unwrap_or(server.control_socket);
@@ -165,7 +167,7 @@ fn execute(arguments: Arguments, run: impl FnOnce(Config) -> anyhow::Result<()>)
 async fn ask(command: Command, session: &Session) -> anyhow::Result<()> {
     match command {
         // Done by `execute`, without a daemon.
-        Command::Run | Command::Check | Command::Restore(_) | Command::Doctor(_) => Ok(()),
+        Command::Run | Command::Check | Command::Generate { .. } | Command::Restore(_) | Command::Doctor(_) => Ok(()),
         Command::Status => service::status(session).await,
         Command::Token(command) => token::run(command, session).await,
         Command::Sync(arguments) => sync::run(arguments, session).await,
@@ -197,11 +199,15 @@ fn explain(error: &anyhow::Error) -> String {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<ConfigErrors>() || doctor::needs_a_person(error) {
-        WRONG_SETTINGS
+    if error.is::<ConfigErrors>() {
+        exit::WRONG_SETTINGS
+    } else if doctor::needs_a_person(error) {
+        exit::WRONG_STATE
+    } else if let Some(cannot) = error.downcast_ref::<CannotStart>() {
+        cannot.code()
     } else if error.is::<WrongArguments>() {
-        WRONG_ARGUMENTS
+        exit::WRONG_ARGUMENTS
     } else {
-        FAILED
+        exit::FAILED
     }
 }

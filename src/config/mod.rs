@@ -16,6 +16,7 @@ mod log;
 mod planner;
 mod problem;
 mod reader;
+mod reload;
 mod server;
 mod sync;
 mod url;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -342,13 +343,16 @@ impl<'d> Section<'_, 'd> {
 impl NamedFile {
     /// What stands in the way of reading the file.
     pub fn fault(&self) -> Option<Fault> {
-        let problem = match File::open(&self.path).and_then(|file| file.metadata()) {
+        let path = self.path.display();
+        let (problem, advice) = match File::open(&self.path).and_then(|file| file.metadata()) {
             Ok(metadata) if metadata.is_file() => return None,
-            Ok(_) => "it is not a file".to_owned(),
-            Err(error) => error.to_string(),
+            Ok(_) => ("it is not a file".to_owned(), format!("name a file in PEM instead of {path}")),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                (error.to_string(), format!("let vppd read it: chgrp vppd {path} && chmod 640 {path}"))
+            }
+            Err(error) => (error.to_string(), format!("check that {path} exists and that the user vppd may read it")),
         };
         let message = format!("{} cannot be read: {problem}", self.key);
-        let advice = format!("check that {} exists and that the user vppd may read it", self.path.display());
         Some(fault(self.span.clone(), message, advice))
     }
 }

@@ -42,8 +42,12 @@ fn report(text: &str) -> String {
 }
 
 #[test]
-fn the_shipped_file_gives_the_defaults() {
-    assert_eq!(Config::from_text("vppd.toml", SHIPPED), Ok(defaults()));
+fn the_shipped_file_lacks_the_address_and_else_gives_the_defaults() {
+    let report = report(SHIPPED);
+    assert!(report.starts_with("vppd.toml: [devices] url is missing"), "{report}");
+    assert!(!report.contains("problems in"), "{report}");
+    let filled_in = SHIPPED.replace("#url = ", "url = ");
+    assert_eq!(Config::from_text("vppd.toml", &filled_in), Ok(defaults()));
 }
 
 #[test]

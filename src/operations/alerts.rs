@@ -44,8 +44,8 @@ fn view(alert: Alert) -> AlertView {
 pub(super) fn announce(alert: &NewAlert) {
     let NewAlert { kind, subject, message, advice, .. } = alert;
     match alert.grave {
-        true => log::error!(alert = *kind, location = subject.as_str(); "{message}. {advice}"),
-        false => log::warn!(alert = *kind, location = subject.as_str(); "{message}. {advice}"),
+        true => log::error!(vppd_alert = *kind, vppd_location = subject.as_str(); "{message}. {advice}"),
+        false => log::warn!(vppd_alert = *kind, vppd_location = subject.as_str(); "{message}. {advice}"),
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) fn announce(alert: &NewAlert) {
 /// warnings back that do not hold any more.
 pub async fn watch_expiry(context: &Shared) -> Result<(), OperationError> {
     let now = context.clock.now();
-    let push = context.push.as_ref().map(|push| push.expires());
+    let push = context.push().as_ref().map(|push| push.expires());
     let raised = context
         .store
         .write(move |w| -> Result<Vec<NewAlert>, StoreError> {

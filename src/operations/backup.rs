@@ -19,16 +19,16 @@ use crate::store::audit;
 
 /// Makes a backup for `who`.
 pub async fn make(context: &Shared, who: &str) -> Result<Vec<u8>, OperationError> {
-    let certificate = recovery_certificate(&context.config.backup)?;
+    let certificate = recovery_certificate(&context.config().backup)?;
     let now = context.clock.now();
-    let (by, place) = (who.to_owned(), context.config.server.state_directory.join("copies"));
+    let (by, place) = (who.to_owned(), context.config().server.state_directory.join("copies"));
     // Before the copy, so that the backup knows of itself.
     context.store.write(move |w| audit::write(w, now, &by, "backed up", "")).await?;
     let copy = place.join(format!("backup-{}.db", context.entropy.uuid()));
     context.store.copy_to(&copy).await?;
-    let settings = context.config.file.clone();
+    let settings = context.config().file.clone();
     let mut named = vec![settings.clone()];
-    named.extend(context.config.files.iter().map(|file| file.path.clone()));
+    named.extend(context.config().files.iter().map(|file| file.path.clone()));
     let master_key = Zeroizing::new(context.sealer.material().to_vec());
     let made = off_thread(&context.clock, move || {
         let database = read(&copy);
@@ -70,7 +70,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Makes backups for ever, if the settings want that.
 pub async fn run(context: Shared) {
-    let settings = context.config.backup.clone();
+    let settings = context.config().backup.clone();
     let Some(folder) = &settings.directory else { return std::future::pending().await };
     loop {
         let now = context.clock.now();

@@ -155,7 +155,7 @@ async fn authenticate(
         },
     };
     let (index, shown, plan_now) = (context.index.clone(), authenticated.udid.clone(), context.plan_now.clone());
-    let reference = reference.map(str::to_owned);
+    let (reference, serial) = (reference.map(str::to_owned), authenticated.serial.clone());
     let enrolled = context
         .store
         .write(move |w| -> Result<Result<DeviceId, String>, StoreError> {
@@ -195,8 +195,8 @@ async fn authenticate(
         })
         .await?;
     match enrolled {
-        Ok(id) => {
-            log::info!(device_id = id.0, device_udid = shown.as_str(); "device {shown} is enrolling");
+        Ok(_) => {
+            log::info!(vppd_device = shown.as_str(), vppd_serial = serial.as_str(); "device {shown} is enrolling");
             Ok(Answer::Done)
         }
         Err(why) => Ok(Answer::Refused(why)),
@@ -274,7 +274,7 @@ async fn token_update(context: &Shared, id: DeviceId, message: TokenUpdate) -> R
     let (index, plan_now, wake_now) = (context.index.clone(), context.plan_now.clone(), context.wake_now.clone());
     let first = context
         .store
-        .write(move |w| -> Result<bool, OperationError> {
+        .write(move |w| -> Result<Option<devices::Device>, OperationError> {
             let first = devices::token_update(w, id, &message.token, &message.push_magic, now)?;
             if first {
                 for (uuid, command) in &questions {
@@ -285,29 +285,37 @@ async fn token_update(context: &Shared, id: DeviceId, message: TokenUpdate) -> R
             notify_after(w, &wake_now);
             let waits = commands::any_open(w, id)?;
             w.after_commit(move || index.set_waits(id, waits));
-            Ok(first)
+            Ok(if first { devices::by_id(w, id)? } else { None })
         })
         .await?;
-    if first {
-        log::info!(device_id = id.0; "device {id} has enrolled");
+    if let Some(device) = first {
+        log::info!(
+            vppd_device = device.udid.as_str(), vppd_serial = device.serial.as_str();
+            "device {} has enrolled", device.shown()
+        );
     }
     Ok(Answer::Done)
 }
 
 async fn check_out(context: &Shared, id: DeviceId) -> Result<Answer, OperationError> {
     let (now, index, plan_now) = (context.clock.now(), context.index.clone(), context.plan_now.clone());
-    context
+    let left = context
         .store
-        .write(move |w| -> Result<(), StoreError> {
+        .write(move |w| -> Result<Option<devices::Device>, StoreError> {
             devices::check_out(w, id, now)?;
             commands::withdraw_all(w, id, now)?;
             pairs::forget_apps(w, id, now)?;
             w.after_commit(move || index.remove(id));
             notify_after(w, &plan_now);
-            Ok(())
+            devices::by_id(w, id)
         })
         .await?;
-    log::info!(device_id = id.0; "device {id} has left; licences that vppd assigned to it go back");
+    if let Some(device) = left {
+        log::info!(
+            vppd_device = device.udid.as_str(), vppd_serial = device.serial.as_str();
+            "device {} has left; licences that vppd assigned to it go back", device.shown()
+        );
+    }
     Ok(Answer::Done)
 }
 

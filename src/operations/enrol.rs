@@ -28,12 +28,12 @@ const BACKDATED: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 /// Makes an enrolment profile with a challenge of its own.
 pub async fn make_profile(context: &Shared, request: EnrolRequest, who: &str) -> Result<EnrolView, OperationError> {
     let now = context.clock.now();
-    let Some(push) = &context.push else {
+    let Some(push) = context.push() else {
         return Err(OperationError::new(
             Kind::Unavailable,
             "no-push-certificate",
             "no device can enrol: there is no push certificate, and its topic belongs into every profile",
-            "Set [apns] certificate and key in the configuration and restart vppd.",
+            "Set [apns] certificate and key in the settings, then: systemctl reload vppd",
         ));
     };
     if push.expires() <= now {
@@ -41,7 +41,7 @@ pub async fn make_profile(context: &Shared, request: EnrolRequest, who: &str) ->
             Kind::Unavailable,
             "push-certificate-expired",
             format!("no device can enrol: the push certificate expired on {}", push.expires()),
-            "Renew it at Apple with the same account (the Renew button, not a new one), and restart vppd.",
+            "Renew it at Apple with the same account (the Renew button, not a new one), then: systemctl reload vppd",
         ));
     }
     let serial = match request.serial.as_deref() {
@@ -59,7 +59,7 @@ pub async fn make_profile(context: &Shared, request: EnrolRequest, who: &str) ->
             format!("Say 1 to {MOST_USES}; with a serial number it is always 1."),
         ));
     }
-    let expires_at = request.expires_at.unwrap_or_else(|| after(now, context.config.enrolment.profile_lifetime));
+    let expires_at = request.expires_at.unwrap_or_else(|| after(now, context.config().enrolment.profile_lifetime));
     if expires_at <= now {
         return Err(OperationError::invalid(
             "expires",
@@ -79,7 +79,7 @@ pub async fn make_profile(context: &Shared, request: EnrolRequest, who: &str) ->
     };
     let (bytes, signed) = encode(context, &reference, challenge.clone(), push.topic())?;
     let hash = hash(challenge.expose_secret().as_bytes());
-    let (by, url) = (who.to_owned(), context.config.devices.url.clone());
+    let (by, url) = (who.to_owned(), context.config().devices.url.clone());
     context
         .store
         .write(move |w| -> Result<(), StoreError> {
@@ -106,9 +106,10 @@ fn encode(
     challenge: SecretString,
     topic: &str,
 ) -> Result<(Vec<u8>, bool), OperationError> {
-    let devices = &context.config.devices;
+    let config = context.config();
+    let devices = &config.devices;
     let url = &devices.url;
-    let (messages_url, sign_message) = match (context.config.enrolment.proof, devices.client_certificate_url()) {
+    let (messages_url, sign_message) = match (config.enrolment.proof, devices.client_certificate_url()) {
         (Proof::ClientCertificate, Some(url)) => (url, false),
         _ => (url.clone(), true),
     };
@@ -130,6 +131,7 @@ fn encode(
         anchors: context
             .keys
             .anchors
+            .load()
             .iter()
             .map(|der| Anchor { der: der.clone(), uuid: context.entropy.uuid() })
             .collect(),
@@ -141,7 +143,7 @@ fn encode(
         management_uuid: context.entropy.uuid(),
     };
     let plain = profile.encode();
-    if context.config.enrolment.sign_profiles {
+    if config.enrolment.sign_profiles {
         Ok((sign_profile(&plain, &context.keys.devices)?, true))
     } else {
         Ok((plain, false))
@@ -149,8 +151,9 @@ fn encode(
 }
 
 fn organisation(context: &Shared) -> String {
-    match context.config.enrolment.organisation.as_str() {
-        "" => context.config.devices.host().to_owned(),
+    let config = context.config();
+    match config.enrolment.organisation.as_str() {
+        "" => config.devices.host().to_owned(),
         name => name.to_owned(),
     }
 }
@@ -165,7 +168,7 @@ pub enum ScepAnswer {
 
 /// Which algorithms SCEP clients may use.
 pub fn accepted_in_scep(context: &Shared) -> Accepted {
-    match context.config.identity.scep.allow_legacy_ciphers {
+    match context.config().identity.scep.allow_legacy_ciphers {
         true => Accepted::Legacy,
         false => Accepted::Modern,
     }
@@ -212,7 +215,7 @@ async fn issue(context: &Shared, request: &ScepRequest) -> Result<Result<Vec<u8>
         Allowed::New(_) => {}
     }
     let reference = format!("e-{}", context.entropy.uuid().simple());
-    let not_after = after(now, context.config.enrolment.identity_lifetime);
+    let not_after = after(now, context.config().enrolment.identity_lifetime);
     let subject = IdentitySubject { reference: reference.clone(), organisation: organisation(context) };
     let not_before = now.checked_sub(BACKDATED).unwrap_or(now);
     let certificate =

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::OperationError;
@@ -20,7 +21,7 @@ pub struct Keys {
     /// The site's own, if its certificates may be identities.
     pub site: Option<Arc<SiteAuthority>>,
     /// Certificates (DER) that devices must trust to reach the device listener; empty when a public authority signed it.
-    pub anchors: Vec<Vec<u8>>,
+    pub anchors: ArcSwap<Vec<Vec<u8>>>,
 }
 
 const DEVICE_AUTHORITY: &str = "device authority";
@@ -55,7 +56,7 @@ impl Keys {
                 made
             }
         };
-        Ok(Keys { devices: Arc::new(devices), server: Arc::new(server), site: None, anchors: Vec::new() })
+        Ok(Keys { devices: Arc::new(devices), server: Arc::new(server), site: None, anchors: ArcSwap::default() })
     }
 }
 

@@ -120,7 +120,7 @@ async fn send(context: &Shared, round: &mut Round, event: &Event) -> Result<(), 
             let (id, event_id) = (event.id.clone(), accepted.event_id.clone());
             context.store.write(move |w| events::accepted(w, &id, &event_id, look_at)).await?;
             log::info!(
-                location_id = event.location.0, event_id = accepted.event_id.as_str();
+                vppd_location = round.location.name.as_str(), vppd_event = accepted.event_id.as_str();
                 "asked Apple to {} {} licences of {} assets ({})",
                 event.verb.word(), event.pairs, assets.len(), round.location.name
             );
@@ -141,7 +141,7 @@ async fn not_accepted(
         AppleError::UnknownOutcome { .. } => {
             let look_at = after(context.clock.now(), poll(context, 1));
             context.store.write(move |w| events::unknown(w, &id, look_at)).await?;
-            log::warn!(location_id = event.location.0; "location \"{}\": {error}", round.location.name);
+            log::warn!(vppd_location = round.location.name.as_str(); "location \"{}\": {error}", round.location.name);
             Ok(())
         }
         // Certainly not done: sent again in a later round, which comes after a pause.
@@ -162,7 +162,7 @@ async fn not_accepted(
         | AppleError::Business { .. }
         | AppleError::Malformed { .. }
         | AppleError::Unstable { .. } => {
-            log::error!(location_id = event.location.0; "location \"{}\": {error}", round.location.name);
+            log::error!(vppd_location = round.location.name.as_str(); "location \"{}\": {error}", round.location.name);
             let failure = PairFailure::refused(error.number().unwrap_or(0), error.to_string());
             let reserved = reserved(context, event).await?;
             settle(context, event, reserved.into_iter().map(|pair| (pair, failure.clone())).collect()).await
@@ -172,7 +172,7 @@ async fn not_accepted(
 
 /// The pause before the next question about an event.
 pub(super) fn poll(context: &Shared, looks: u32) -> Duration {
-    let pauses = &context.config.apple.event_poll;
+    let pauses = &context.config().apple.event_poll;
     pauses.get(looks as usize).or(pauses.last()).copied().unwrap_or(Duration::from_secs(10))
 }
 
@@ -249,13 +249,13 @@ async fn look_at(context: &Shared, round: &mut Round, event: &Event) -> Result<(
     let reply = context.apple.status(&round.token, event_id).await;
     let now = context.clock.now();
     let pending_since = event.sent_at.unwrap_or(event.intended_at);
-    let waited = after(pending_since, context.config.apple.unknown_outcome_wait) <= now;
+    let waited = after(pending_since, context.config().apple.unknown_outcome_wait) <= now;
     let reply = match reply {
         // Apple does not know the event, or its answer is of no use: a listing tells.
         Err(error) if error.number() == Some(UNKNOWN_EVENT) => return make_unsure(context, event).await,
         Err(error @ (AppleError::Refused { .. } | AppleError::Business { .. } | AppleError::Malformed { .. })) => {
             log::warn!(
-                location_id = event.location.0, event_id = event_id.as_str();
+                vppd_location = round.location.name.as_str(), vppd_event = event_id.as_str();
                 "location \"{}\": what became of a request is read from the licences instead: {error}", round.location.name
             );
             return make_unsure(context, event).await;
@@ -302,7 +302,7 @@ async fn settle_by_listing(
     });
     let failed: BTreeMap<_, _> = failed.collect();
     log::warn!(
-        location_id = event.location.0;
+        vppd_location = round.location.name.as_str(), vppd_event = event.event_id.as_deref().unwrap_or_default();
         "Apple did not {} {} of {} licences ({}): {}", event.verb.word(), failed.len(), event.pairs, round.location.name,
         failed.values().next().map_or("the listing shows them as done", |failure| failure.reason.as_str())
     );
@@ -338,7 +338,7 @@ async fn settle_unsure(context: &Shared, round: &mut Round, unsure: &[Event]) ->
     for event in unsure {
         let read = event.clone();
         let undone = context.store.read(move |c| undone(c, &read)).await?;
-        let wait = context.config.apple.unknown_outcome_wait.saturating_mul(if stable { 1 } else { UNSTABLE_WAITS });
+        let wait = context.config().apple.unknown_outcome_wait.saturating_mul(if stable { 1 } else { UNSTABLE_WAITS });
         let waited = after(event.sent_at.unwrap_or(event.intended_at), wait) <= now;
         if undone.is_empty() || waited {
             let lost = PairFailure::lost("the request did not reach Apple; it is sent again");
@@ -359,7 +359,12 @@ async fn reserved(context: &Shared, event: &Event) -> Result<Vec<Reserved>, Oper
 }
 
 async fn settle_released(context: &Shared, round: &Round, event: &Event, why: &str) -> Result<(), OperationError> {
-    log::warn!(location_id = event.location.0; "a request for \"{}\" is not sent: {why}", round.location.name);
+    let name = round.location.name.as_str();
+    log::warn!(vppd_location = name; "a request for \"{name}\" is not sent: {why}");
+    release(context, event, why).await
+}
+
+async fn release(context: &Shared, event: &Event, why: &str) -> Result<(), OperationError> {
     let released = PairFailure::released(why);
     let reserved = reserved(context, event).await?;
     settle(context, event, reserved.into_iter().map(|pair| (pair, released.clone())).collect()).await
@@ -373,7 +378,7 @@ async fn settle(
     let settlement = Settlement {
         failed,
         now: context.clock.now(),
-        reuse_delay: context.config.apple.licence_reuse_delay,
+        reuse_delay: context.config().apple.licence_reuse_delay,
         cool_down: COOL_DOWN,
     };
     let event = event.clone();

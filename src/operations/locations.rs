@@ -110,7 +110,7 @@ pub async fn run(context: Shared) {
             Ok(all) => {
                 for location in all {
                     if let Some(nudge) = context.workers.begin(location.id) {
-                        tasks.spawn(work(context.clone(), location.id, nudge));
+                        tasks.spawn(work(context.clone(), location.id, location.name, nudge));
                     }
                 }
             }
@@ -145,7 +145,7 @@ struct Memory {
     sync_after: Option<Timestamp>,
 }
 
-async fn work(context: Shared, id: LocationId, nudge: Arc<Notify>) {
+async fn work(context: Shared, id: LocationId, name: String, nudge: Arc<Notify>) {
     let mut failures = 0u32;
     let mut memory = Memory::default();
     loop {
@@ -160,7 +160,7 @@ async fn work(context: Shared, id: LocationId, nudge: Arc<Notify>) {
                 let pause = Duration::from_secs(1 << failures.min(9));
                 // Loudly once; then it is known.
                 let level = if failures == 1 { log::Level::Error } else { log::Level::Warn };
-                log::log!(level, location_id = id.0; "{error} Next try in {pause:?}.");
+                log::log!(level, vppd_location = name.as_str(); "{error} Next try in {pause:?}.");
                 Some(after(context.clock.now(), pause))
             }
         };
@@ -222,7 +222,7 @@ async fn one_round(context: &Shared, id: LocationId, memory: &mut Memory) -> Res
     let due = scheduled_sync(context, &round.location, hold, now).await?;
     next = Some(next.map_or(due, |known| known.min(due)));
     if context.workers.is_waiting(id) {
-        let (steady, every) = (context.clock.steady(), context.config.sync.waiting_interval);
+        let (steady, every) = (context.clock.steady(), context.config().sync.waiting_interval);
         let mut counted = *memory.counted_at.get_or_insert(steady);
         if after(counted, every) <= steady {
             sync::count_for_waiting(context, &mut round).await?;
@@ -250,7 +250,7 @@ async fn read_anew(context: &Shared, round: &mut Round) -> Result<Option<Timesta
             "It is read again.",
         ));
     }
-    log::info!(location_id = id.0; "location \"{}\" was read anew after the restored backup and is written to again", round.location.name);
+    log::info!(vppd_location = round.location.name.as_str(); "location \"{}\" was read anew after the restored backup and is written to again", round.location.name);
     context.plan_now.notify_one();
     Ok(Some(now))
 }
@@ -267,7 +267,7 @@ impl Memory {
         self.failed_syncs = self.failed_syncs.saturating_add(1);
         self.sync_after = Some(after(now, pause));
         self.owned_at = None;
-        log::warn!(location_id = location.id.0; "{error} The sync is tried again in {pause:?}.");
+        log::warn!(vppd_location = location.name.as_str(); "{error} The sync is tried again in {pause:?}.");
     }
 }
 
@@ -278,7 +278,7 @@ async fn scheduled_sync(
     not_before: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Timestamp, OperationError> {
-    let due = schedule::next_sync(location.last_synced, &location.uid, &context.config.sync);
+    let due = schedule::next_sync(location.last_synced, &location.uid, &context.config().sync);
     let due = due.max(not_before).unwrap_or(now);
     if due > now {
         return Ok(due);
@@ -298,7 +298,7 @@ pub(super) fn bearer(context: &Context, location: &Location) -> Result<apple::Lo
 pub(super) fn mdm_info(context: &Context) -> MdmInfo {
     MdmInfo {
         id: context.mdm_id.clone(),
-        name: context.config.apple.mdm_name.chars().filter(char::is_ascii).take(100).collect(),
+        name: context.config().apple.mdm_name.chars().filter(char::is_ascii).take(100).collect(),
         metadata: format!("vppd/{}", env!("CARGO_PKG_VERSION")),
     }
 }
@@ -343,7 +343,9 @@ pub(super) async fn see_owner(
         .await?;
     match alert.filter(|_| raised) {
         Some(alert) => alerts::announce(&alert),
-        None => log::info!(location = round.location.name.as_str(); "location \"{}\" is ours", round.location.name),
+        None => {
+            log::info!(vppd_location = round.location.name.as_str(); "location \"{}\" is ours", round.location.name)
+        }
     }
     round.location.owner = seen;
     context.plan_now.notify_one();
@@ -513,7 +515,7 @@ async fn fail_waiting_syncs(context: &Shared, round: &Round) -> Result<Option<Ti
 
 /// After a start: what was being sent when vppd ended may have reached Apple or not.
 pub async fn after_restart(context: &Shared) -> Result<(), OperationError> {
-    let first = context.config.apple.event_poll.first().copied().unwrap_or(Duration::from_secs(10));
+    let first = context.config().apple.event_poll.first().copied().unwrap_or(Duration::from_secs(10));
     let look_at = after(context.clock.now(), first);
     let unsure = context.store.write(move |w| events::after_restart(w, look_at)).await?;
     if unsure > 0 {

@@ -37,7 +37,7 @@ pub async fn status(context: &Shared) -> Result<StatusView, OperationError> {
         })
         .await?;
     let mut problems = Vec::new();
-    match &context.push {
+    match context.push() {
         None => problems.push(
             "there is no push certificate: no device can enrol or be woken; set [apns] certificate and key".to_owned(),
         ),

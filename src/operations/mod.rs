@@ -42,6 +42,7 @@ pub mod wake;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -61,14 +62,15 @@ use keys::Keys;
 
 /// Everything an operation needs. One per daemon, shared by all doors.
 pub struct Context {
-    pub config: Config,
+    /// Replaced when the settings are read anew; ask [`Context::config`].
+    pub settings: ArcSwap<Config>,
     pub clock: Clock,
     pub entropy: Entropy,
     pub store: Store,
     pub sealer: Sealer,
     pub apple: AppleClient,
-    /// `None` without a push certificate: then no device can enrol or be woken.
-    pub push: Option<PushClient>,
+    /// Replaced with the settings; ask [`Context::push`].
+    pub push_client: ArcSwapOption<PushClient>,
     pub keys: Keys,
     /// Our `mdmInfo.id` at Apple.
     pub mdm_id: String,
@@ -86,13 +88,34 @@ pub struct Context {
 pub type Shared = Arc<Context>;
 
 impl Context {
+    /// The settings that hold now. Whoever asks again later may get others.
+    pub fn config(&self) -> Arc<Config> {
+        self.settings.load_full()
+    }
+
+    /// The connection to APNs; `None` without a push certificate: then no device can enrol or be woken.
+    pub fn push(&self) -> Option<Arc<PushClient>> {
+        self.push_client.load_full()
+    }
+
     /// How patient vppd is with devices, from the configuration.
     pub fn patience(&self) -> Patience {
+        let config = self.config();
         Patience {
-            verify_after: self.config.planner.verify_after.clone(),
-            retry_after: self.config.planner.retry_after.clone(),
-            max_attempts: self.config.planner.max_attempts,
+            verify_after: config.planner.verify_after.clone(),
+            retry_after: config.planner.retry_after.clone(),
+            max_attempts: config.planner.max_attempts,
         }
+    }
+
+    /// Takes other settings over: everything that waits looks again whether its time has come.
+    pub fn reconfigure(&self, config: Config, push: Option<PushClient>, anchors: Vec<Vec<u8>>) {
+        self.settings.store(Arc::new(config));
+        self.push_client.store(push.map(Arc::new));
+        self.keys.anchors.store(Arc::new(anchors));
+        self.plan_now.notify_one();
+        self.wake_now.notify_one();
+        self.workers.nudge_all();
     }
 
     /// The content token of a location, decrypted.

@@ -269,7 +269,7 @@ pub async fn run(context: Shared) {
             () = due => {}
             () = context.clock.sleep(Duration::from_secs(3600)) => {}
         }
-        context.clock.sleep(context.config.planner.settle).await;
+        context.clock.sleep(context.config().planner.settle).await;
     }
 }
 

@@ -121,14 +121,15 @@ fn take_result(
     patience: &Patience,
     now: Timestamp,
 ) -> Result<bool, OperationError> {
+    let udid = report.enrollment.device.as_str();
     let Some(uuid) = &report.command_uuid else { return Ok(false) };
     let Some(command) = commands::by_uuid(w, id, uuid)? else {
-        log::warn!(device_id = id.0; "device {id} answers a command that it was not given: {uuid}; nothing was changed");
+        log::warn!(vppd_device = udid; "device {udid} answers a command that it was not given: {uuid}; nothing was changed");
         return Ok(false);
     };
     // Over already: a repeated result gets the next command and changes nothing.
     if !command.state.is_open() {
-        log::debug!(device_id = id.0, command_uuid = uuid.as_str(); "device {id} repeats an answer; nothing was changed");
+        log::debug!(vppd_device = udid, vppd_command = uuid.as_str(); "device {udid} repeats an answer; nothing was changed");
         return Ok(false);
     }
     let state = match report.status {
@@ -139,8 +140,8 @@ fn take_result(
         Status::Idle => return Ok(false),
         Status::Unknown(ref word) => {
             log::warn!(
-                device_id = id.0, command_uuid = uuid.as_str();
-                "device {id} answers our {} with the unknown status \"{}\"; the command waits on",
+                vppd_device = udid, vppd_command = uuid.as_str();
+                "device {udid} answers our {} with the unknown status \"{}\"; the command waits on",
                 command.request_type, checkin::shown(word)
             );
             return Ok(false);
@@ -155,7 +156,10 @@ fn take_result(
     let told = if state == CommandState::Acknowledged && report.error_chain.is_empty() { "" } else { error.as_str() };
     commands::finish(w, command.id, state, told, now)?;
     if state == CommandState::FormatError {
-        log::error!(device_id = id.0, command_uuid = uuid.as_str(); "device {id} calls our {} malformed", command.request_type);
+        log::error!(
+            vppd_device = udid, vppd_command = uuid.as_str();
+            "device {udid} calls our {} malformed", command.request_type
+        );
     }
     match command.request_type.as_str() {
         "InstallApplication" => took_install(w, &command, report, &error, patience, now)?,
@@ -250,7 +254,8 @@ fn took_list(
     let listed = match (&report.status, report.managed_apps()) {
         (Status::Acknowledged, Ok(listed)) => listed,
         (Status::Acknowledged, Err(error)) => {
-            log::warn!(device_id = id.0; "the list of managed apps of device {id} cannot be read: {error}");
+            let udid = report.enrollment.device.as_str();
+            log::warn!(vppd_device = udid; "the list of managed apps of device {udid} cannot be read: {error}");
             return nothing_learnt(w, id, &[], "the device's list of apps cannot be read", patience, now);
         }
         _ => return nothing_learnt(w, id, &[], error, patience, now),

@@ -57,7 +57,7 @@ pub(super) async fn run_task(context: &Shared, round: &mut Round, task: tasks::T
     let full_due = schedule::full_sync_due(
         round.location.last_full_sync,
         round.location.last_synced,
-        &context.config.sync,
+        &context.config().sync,
         task.created_at,
     );
     let outcome = match full_due || round.location.full_sync_first {
@@ -167,7 +167,7 @@ async fn full_applied(
     while context.store.write_bulk(move |w| assignments::forget_old(w, id, CHUNK as u32)).await? {}
     (round.location.last_synced, round.location.last_full_sync) = (Some(now), Some(now));
     round.location.full_sync_first &= !(whole && stable);
-    log::info!(location_id = id.0; "location \"{}\" is synced", round.location.name);
+    log::info!(vppd_location = round.location.name.as_str(); "location \"{}\" is synced", round.location.name);
     Ok(Applied { assets, listed: count, assignments, stable })
 }
 
@@ -313,7 +313,7 @@ impl Progress {
             let detail = format!("{part}: page {done} of {total}");
             let kept = context.store.write_bulk(move |w| tasks::progress(w, task, done.into(), total.into(), &detail));
             if let Err(error) = kept.await {
-                log::warn!("the progress of task {task} cannot be kept: {error}");
+                log::warn!(vppd_task = task; "the progress of task {task} cannot be kept: {error}");
             }
         });
     }

@@ -59,7 +59,10 @@ pub async fn add(context: &Shared, request: TokenAddRequest, who: &str) -> Resul
     }
     let task = first_sync(context, &kept).await?;
     context.nudge(kept.id);
-    log::info!(location_id = kept.id.0; "content token for location \"{}\" was added by {who}", kept.name);
+    log::info!(
+        vppd_location = kept.name.as_str(), vppd_task = task.id;
+        "content token for location \"{}\" was added by {who}", kept.name
+    );
     Ok(TokenAddedView { token: show(context, kept.uid).await?, task })
 }
 

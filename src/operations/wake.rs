@@ -23,7 +23,7 @@ const AT_ONCE: usize = 32;
 
 /// Pushes every device that is due. Returns when the next one will be.
 pub async fn wake_due(context: &Shared) -> Result<Option<Timestamp>, OperationError> {
-    let Some(push) = &context.push else { return Ok(None) };
+    let Some(push) = context.push() else { return Ok(None) };
     let waiting = context
         .store
         .read(|c| -> Result<_, OperationError> {
@@ -36,19 +36,19 @@ pub async fn wake_due(context: &Shared) -> Result<Option<Timestamp>, OperationEr
     let mut due = Vec::new();
     for sleeper in waiting {
         let Some(history) = history(context, &sleeper) else { continue };
-        match history.next_due(Some(sleeper.since), &context.config.apns.repeat_after) {
+        match history.next_due(Some(sleeper.since), &context.config().apns.repeat_after) {
             Some(at) if at <= now => due.push((sleeper.device, history)),
             Some(at) => next = Some(next.map_or(at, |known| known.min(at))),
             None => {}
         }
     }
-    let again = push_all(context, push, due).await;
+    let again = push_all(context, &push, due).await;
     Ok(next.into_iter().chain(again).min())
 }
 
 /// Pushes these devices, spread over time. Returns the earliest time at which one of them is to be pushed again.
 async fn push_all(context: &Shared, push: &PushClient, due: Vec<(Device, PushHistory)>) -> Option<Timestamp> {
-    let pause = Duration::from_secs(1) / context.config.apns.pushes_per_second.max(1);
+    let pause = Duration::from_secs(1) / context.config().apns.pushes_per_second.max(1);
     let start = context.clock.now();
     let pushed = stream::iter((0u32..).zip(due))
         .map(|(place, (device, mut history))| {
@@ -56,7 +56,7 @@ async fn push_all(context: &Shared, push: &PushClient, due: Vec<(Device, PushHis
             async move {
                 context.clock.sleep_until(after(start, pause.saturating_mul(place))).await;
                 let problem = push_one(&context, push, &device, &mut history).await;
-                let next = history.next_due(Some(start), &context.config.apns.repeat_after);
+                let next = history.next_due(Some(start), &context.config().apns.repeat_after);
                 keep(&context, &device, &history, problem).await;
                 next
             }
@@ -72,11 +72,14 @@ async fn push_one(context: &Shared, push: &PushClient, device: &Device, history:
     let expiration = after(context.clock.now(), KEEP);
     let answer = push.push(token, magic, &device.topic, expiration).await;
     history.on_answer(&answer, context.clock.now());
-    let udid = device.udid.as_str();
+    let (udid, serial, shown) = (device.udid.as_str(), device.serial.as_str(), device.shown());
     match &answer {
         PushAnswer::Accepted => String::new(),
         PushAnswer::TokenDead { reason, .. } => {
-            log::warn!(device_id = device.id.0, device_udid = udid; "device {udid} cannot be woken any more: APNs says {reason}; its next contact revives it");
+            log::warn!(
+                vppd_device = udid, vppd_serial = serial;
+                "device {shown} cannot be woken any more: APNs says {reason}; its next contact revives it"
+            );
             format!("APNs says {reason}: the device cannot be woken until it comes by itself")
         }
         PushAnswer::CertificateProblem { reason } => {
@@ -85,11 +88,14 @@ async fn push_one(context: &Shared, push: &PushClient, device: &Device, history:
         }
         PushAnswer::TooManyRequests => "APNs asks for fewer pushes to this device".into(),
         PushAnswer::RetryLater { reason, .. } => {
-            log::warn!(device_id = device.id.0; "APNs cannot be used now ({reason}); the push is repeated");
+            log::warn!(
+                vppd_device = udid, vppd_serial = serial;
+                "APNs cannot be used now for device {shown} ({reason}); the push is repeated"
+            );
             format!("APNs cannot be used now ({reason}); the push is repeated")
         }
         PushAnswer::OurBug { reason } => {
-            log::error!(device_id = device.id.0; "APNs refuses our request ({reason})");
+            log::error!(vppd_device = udid, vppd_serial = serial; "APNs refuses our request for device {shown} ({reason})");
             format!("APNs refuses our request ({reason})")
         }
     }
@@ -104,7 +110,10 @@ async fn keep(context: &Shared, device: &Device, history: &PushHistory, problem:
     push.after = history.not_before;
     push.problem = problem;
     if let Err(error) = context.store.write_bulk(move |w| devices::pushed(w, id, &push)).await {
-        log::error!(device_id = id.0; "how a push went cannot be kept: {error}");
+        log::error!(
+            vppd_device = device.udid.as_str(), vppd_serial = device.serial.as_str();
+            "how a push to device {} went cannot be kept: {error}", device.shown()
+        );
     }
 }
 

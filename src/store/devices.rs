@@ -27,6 +27,13 @@ pub struct Device {
     pub last_seen: Option<Timestamp>,
 }
 
+impl Device {
+    /// What a person knows it by: its serial number, else its UDID.
+    pub fn shown(&self) -> &str {
+        if self.serial.is_empty() { &self.udid } else { &self.serial }
+    }
+}
+
 /// How far a device's enrolment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceState {

@@ -52,7 +52,7 @@ struct Door {
 
 /// The routes of the device listener.
 pub fn router(context: Shared) -> Router {
-    let limit = (context.clock.clone(), context.config.devices.request_timeout);
+    let limit = (context.clock.clone(), context.config().devices.request_timeout);
     let door = Door { room: Room::default(), refusals: Arc::new(Refusals::new(context.clock.clone())), context };
     Router::new()
         .route("/checkin", put(check_in))
@@ -102,7 +102,7 @@ async fn message(door: &Door, name: &str, request: Request, limit: usize) -> Res
 fn unproved(door: &Door, name: &str, headers: &HeaderMap) -> Response {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
-    if door.context.config.devices.client_certificate_name.as_ref() == Some(&host) {
+    if door.context.config().devices.client_certificate_name.as_ref() == Some(&host) {
         log::warn!("a message to {name} was refused: it is not signed, and its connection shows no client certificate");
         return StatusCode::MISDIRECTED_REQUEST.into_response();
     }

@@ -32,7 +32,7 @@ impl rustls::time_provider::TimeProvider for At {
 /// A TLS connection to the device listener.
 async fn tls(app: &App, protocol: &[u8]) -> TlsStream<TcpStream> {
     let mut roots = rustls::RootCertStore::empty();
-    for anchor in &app.context.keys.anchors {
+    for anchor in app.context.keys.anchors.load().iter() {
         roots.add(CertificateDer::from(anchor.clone())).unwrap();
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -263,7 +263,7 @@ async fn tls_is_what_a_current_guide_asks_for() {
 
 /// What the control socket says to these bytes, and after how many seconds it closes.
 async fn tell(app: &App, bytes: &[u8]) -> (String, i64) {
-    let mut stream = UnixStream::connect(&app.context.config.server.control_socket).await.unwrap();
+    let mut stream = UnixStream::connect(&app.context.config().server.control_socket).await.unwrap();
     let _ = stream.write_all(bytes).await;
     dribble(app, stream, b"").await
 }
@@ -273,7 +273,7 @@ fn the_control_socket_answers_nonsense_in_json_and_lets_nobody_dawdle() {
     use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
     story(|clock| async move {
         let app = App::start(clock, &[]).await;
-        let meta = std::fs::metadata(&app.context.config.server.control_socket).unwrap();
+        let meta = std::fs::metadata(&app.context.config().server.control_socket).unwrap();
         assert!(meta.file_type().is_socket());
         assert_eq!((meta.permissions().mode() & 0o777, meta.gid()), (0o660, 0), "the group in the settings is root");
         let request = |line: &str, body: &str| {

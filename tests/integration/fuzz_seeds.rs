@@ -14,11 +14,12 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
 use plist::Value;
 use sandbox::chance::Chance;
-use sandbox::device::cms::{Digest, Style};
+use sandbox::device::cms::{ContentCipher, Digest, Style};
 use sandbox::device::http::{Identity, Internet, Network, Reply, Request, SendError, Session};
 use sandbox::device::profile::Profile;
 use sandbox::device::scep::{RequestStyle, certificate_request};
 use sandbox::device::{ContentType, DeviceSpec, Fleet, Person, World, make_keys};
+use vppd::mdm::identity::cms::Accepted;
 use vppd::mdm::identity::scep::{CertificateRequest, parse_request};
 use vppd::mdm::identity::signature::verify_message;
 use vppd::operations::enrol;
@@ -59,7 +60,7 @@ fn every_target_takes_its_seeds_whole_cut_off_and_damaged() {
 #[test]
 fn the_seeds_reach_what_lies_behind_the_proofs() {
     assert!(seeds("csr").iter().all(|seed| CertificateRequest::parse(seed).is_ok()));
-    assert!(seeds("scep").iter().any(|seed| parse_request(seed, fuzz::devices::authority()).is_ok()));
+    assert!(seeds("scep").iter().any(|seed| parse_request(seed, fuzz::devices::authority(), Accepted::Modern).is_ok()));
     let proved = |seed: &Vec<u8>| {
         let (header, body) = std::str::from_utf8(seed).unwrap().split_once('\n').unwrap();
         verify_message(header, body.as_bytes(), 32 * 1024).is_ok()
@@ -193,8 +194,8 @@ async fn requests(app: &App) -> Vec<Vec<u8>> {
     let scep = profile.enrolment.unwrap().scep;
     let key = make_keys(&shared(&app.clock), 1, None).await.unwrap().take().unwrap();
     let request = |streamed, challenge_as_utf8, sorted_attributes| {
-        let cms = Style { streamed, digest: Digest::Sha256 };
-        certificate_request(&scep, &key, RequestStyle { cms, challenge_as_utf8, sorted_attributes }).unwrap()
+        let (cms, cipher) = (Style { streamed, digest: Digest::Sha256 }, ContentCipher::Aes128);
+        certificate_request(&scep, &key, RequestStyle { cms, cipher, challenge_as_utf8, sorted_attributes }).unwrap()
     };
     vec![request(true, false, false), request(false, true, true)]
 }

@@ -51,7 +51,7 @@ pub async fn renew(
     let task = first_sync(context, &kept).await?;
     context.nudge(kept.id);
     context.plan_now.notify_one();
-    log::info!(location = kept.name.as_str(); "the content token of location \"{}\" was renewed by {who}", kept.name);
+    log::info!(vppd_location = kept.name.as_str(); "the content token of location \"{}\" was renewed by {who}", kept.name);
     Ok(TokenAddedView { token: show(context, kept.uid).await?, task })
 }
 
@@ -69,7 +69,7 @@ pub async fn take_over(context: &Shared, name: String, who: &str) -> Result<Toke
     let location = find(context, &name).await?;
     claim(context, location.id, &bearer(context, &location)?.urgent()).await?;
     let (now, who, subject) = (context.clock.now(), who.to_owned(), location.name.clone());
-    log::info!(location = subject.as_str(); "location \"{subject}\" was taken over by {who}");
+    log::info!(vppd_location = subject.as_str(); "location \"{subject}\" was taken over by {who}");
     context
         .store
         .write(move |w| -> Result<(), StoreError> { audit::write(w, now, &who, "location taken over", &subject) })

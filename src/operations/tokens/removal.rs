@@ -188,7 +188,7 @@ async fn revoke_some(context: &Shared, round: &mut Round, task: &Task) -> Result
 
 /// Waits for the end of a revocation, whichever: the next listing tells what it did.
 async fn follow(context: &Shared, round: &mut Round, event_id: &str) -> Result<(), OperationError> {
-    let until = after(context.clock.now(), context.config.apple.unknown_outcome_wait);
+    let until = after(context.clock.now(), context.config().apple.unknown_outcome_wait);
     for looks in 0.. {
         context.clock.sleep(licences::poll(context, looks)).await;
         let reply = context.apple.status(&round.token, event_id).await;
@@ -217,7 +217,7 @@ async fn forget(
     words: String,
 ) -> Result<Option<Timestamp>, OperationError> {
     let (id, task, now) = (round.location.id, task.id, context.clock.now());
-    log::info!(location = round.location.name.as_str(); "the content token of \"{}\" was removed: {words}", round.location.name);
+    log::info!(vppd_location = round.location.name.as_str(); "the content token of \"{}\" was removed: {words}", round.location.name);
     context
         .store
         .write(move |w| -> Result<(), StoreError> {
@@ -237,7 +237,7 @@ async fn stay(
     error: OperationError,
 ) -> Result<Option<Timestamp>, OperationError> {
     let (id, task, now) = (round.location.id, task.id, context.clock.now());
-    log::error!(location = round.location.name.as_str(); "the content token of \"{}\" is not removed: {error}", round.location.name);
+    log::error!(vppd_location = round.location.name.as_str(); "the content token of \"{}\" is not removed: {error}", round.location.name);
     let json = serde_json::to_string(&error.view()).unwrap_or_default();
     context
         .store
