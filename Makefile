@@ -7,10 +7,10 @@ CI_POINTS ?= 40
 POINTS ?= 300
 SEED ?= 1
 
-.PHONY: help setup demo test lint docs bench fuzz torture deb clean
+.PHONY: help setup demo test lint docs bench fuzz torture deb package-test clean
 
 help: ## What can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what building and testing need (Debian packages), if it is missing
 	@./tests/setup
@@ -44,6 +44,9 @@ fuzz: setup ## Fuzz every decoder of bytes from outside, a minute each (SECONDS_
 
 deb: setup ## Build the Debian package into target/deb
 	./debian/build
+
+package-test: setup ## Build the package, and install, run, upgrade, remove and purge it in a clean Debian (as root)
+	./tests/package.sh
 
 clean: ## Remove everything that was built
 	$(CARGO) clean

@@ -202,11 +202,11 @@ fn every_command_of_the_handbook_works() {
     new.done("systemctl stop vppd");
     std::fs::write(state.join("master.key"), [7; 32]).unwrap();
     let wrong = new.run("vppd run");
-    assert_eq!(wrong.status.code(), Some(78), "{}", String::from_utf8_lossy(&wrong.stderr));
+    assert_eq!(wrong.status.code(), Some(65), "{}", String::from_utf8_lossy(&wrong.stderr));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("master key"));
     std::fs::set_permissions(state.join("master.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
     let open = new.run("vppd run");
-    assert_eq!(open.status.code(), Some(78));
+    assert_eq!(open.status.code(), Some(65));
     assert!(String::from_utf8_lossy(&open.stderr).contains("chmod 600"));
     assert!(new.done("vppd check").contains("chmod 600"));
 }
