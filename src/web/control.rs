@@ -131,15 +131,17 @@ async fn explained(response: Response) -> Response {
     if is_json || status.is_success() {
         return response;
     }
-    let message = match status {
-        StatusCode::METHOD_NOT_ALLOWED => "this thing of the API does not take this method".to_owned(),
-        StatusCode::PAYLOAD_TOO_LARGE => format!("the request is larger than {} KiB", LARGEST_REQUEST / 1024),
-        StatusCode::BAD_REQUEST => "the address or the body of the request cannot be read as text".to_owned(),
-        StatusCode::SERVICE_UNAVAILABLE => format!("the call took longer than {LONGEST_CALL:?}"),
-        StatusCode::INTERNAL_SERVER_ERROR => "a fault of vppd; the journal says more".to_owned(),
-        status => format!("the request failed (HTTP {})", status.as_u16()),
+    let (code, message) = match status {
+        StatusCode::METHOD_NOT_ALLOWED => ("method", "this thing of the API does not take this method".to_owned()),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ("too-large", format!("the request is larger than {} KiB", LARGEST_REQUEST / 1024))
+        }
+        StatusCode::BAD_REQUEST => ("request", "the address or the body of the request cannot be read as text".to_owned()),
+        StatusCode::SERVICE_UNAVAILABLE => ("too-slow", format!("the call took longer than {LONGEST_CALL:?}")),
+        StatusCode::INTERNAL_SERVER_ERROR => ("internal", "a fault of vppd; the journal says more".to_owned()),
+        status => ("request", format!("the request failed (HTTP {})", status.as_u16())),
     };
-    let error = OperationError::invalid("request", message, "Nothing was changed.");
+    let error = OperationError::invalid(code, message, "");
     let mut answer = (status, Json(ErrorBody { error: error.view() })).into_response();
     answer.headers_mut().extend(response.headers().get(header::ALLOW).map(|allow| (header::ALLOW, allow.clone())));
     answer

@@ -166,7 +166,7 @@ fn no_identity_is_given_without_a_good_request_and_a_good_challenge() {
             ("empty request", post, Vec::new(), 400, no, "cannot be read"),
             ("request that is no CMS", post, b"hello".to_vec(), 400, no, "cannot be read"),
             ("request cut off", post, good[..good.len() / 2].to_vec(), 400, no, "cannot be read"),
-            ("request of 200 kB", post, vec![0x30; 200_000], 400, no, "too large"),
+            ("request of 200 kB", post, vec![0x30; 200_000], 413, no, "larger than the 65536 bytes"),
             ("ASN.1 nested 10,000 deep", post, [0x30, 0x80].repeat(10_000), 400, no, "cannot be read"),
             ("no transaction id", post, no_transaction, 400, no, "names no transaction"),
             ("one bit changed on the way", post, tampered, 200, bad, ""),
@@ -237,7 +237,7 @@ fn no_identity_is_given_without_a_good_request_and_a_good_challenge() {
             ),
             ("no challenge", post, mine(None), 200, "badRequest", "carries no challenge"),
             ("challenge that nobody gave out", post, mine(Some("guess")), 200, "badRequest", "never given out"),
-            ("challenge of 60 kB", post, mine(Some(&"A".repeat(60_000))), 200, "badRequest", "never given out"),
+            ("challenge of 30 kB", post, mine(Some(&"A".repeat(30_000))), 200, "badRequest", "never given out"),
             ("challenge used already", post, mine(Some(&used)), 200, "badRequest", "used as often as it may"),
             ("challenge that has expired", post, mine(Some(&expired)), 200, "badRequest", "profile has expired"),
         ] {
