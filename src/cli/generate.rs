@@ -43,24 +43,27 @@ fn write(folder: &Path, name: &str, page: &Roff) -> anyhow::Result<()> {
 /// A page for the command and for each of those below it.
 fn pages(command: &Command, date: &str, folder: &Path) -> anyhow::Result<()> {
     let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
-    let mut file = File::create(folder.join(format!("{name}.8")))?;
+    let mut page = Vec::new();
     let man = Man::new(command.clone().version(None))
         .title(name.to_uppercase())
         .section("8")
         .date(date)
         .source(SOURCE)
         .manual("vppd");
-    man.render_title(&mut file)?;
-    man.render_name_section(&mut file)?;
-    man.render_synopsis_section(&mut file)?;
-    man.render_description_section(&mut file)?;
-    man.render_options_section(&mut file)?;
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
     if name == "vppd" {
-        commands(command).to_writer(&mut file)?;
-        about_the_daemon().to_writer(&mut file)?;
+        commands(command).to_writer(&mut page)?;
+        about_the_daemon().to_writer(&mut page)?;
     } else {
-        see_also(&["vppd(8)", "vppd.toml(5)"]).to_writer(&mut file)?;
+        see_also(&["vppd(8)", "vppd.toml(5)"]).to_writer(&mut page)?;
     }
+    // An empty line breaks the line by itself; mandoc complains of more.
+    let page = String::from_utf8(page)?.replace("\n.br\n\n.br\n", "\n\n");
+    std::fs::write(folder.join(format!("{name}.8")), page)?;
     command.get_subcommands().filter(|sub| !sub.is_hide_set()).try_for_each(|sub| pages(sub, date, folder))
 }
 
