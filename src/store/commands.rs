@@ -65,6 +65,8 @@ impl CommandState {
 const COLUMNS: &str =
     "id, uuid, device_id, request_type, adam_id, body, priority, state, queued_at, answered_at, error";
 const OPEN: &str = "state IN ('queued', 'sent', 'not-now')";
+/// Named, because SQLite would as soon take the index over a device's whole history.
+const BY_OPEN: &str = "command INDEXED BY command_open";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Command, StoreError> {
     let word: String = row.get(7)?;
@@ -86,19 +88,19 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Command, StoreError> {
 
 /// What waits for a device, in the order in which it is offered.
 pub fn open(connection: &Connection, device: DeviceId) -> Result<Vec<Command>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM command WHERE device_id = ?1 AND {OPEN} ORDER BY priority, id");
+    let sql = format!("SELECT {COLUMNS} FROM {BY_OPEN} WHERE device_id = ?1 AND {OPEN} ORDER BY priority, id");
     rows(connection, &sql, [device.0], read)
 }
 
 /// Whether anything waits for a device.
 pub fn any_open(connection: &Connection, device: DeviceId) -> Result<bool, StoreError> {
-    let sql = format!("SELECT EXISTS (SELECT 1 FROM command WHERE device_id = ?1 AND {OPEN})");
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM {BY_OPEN} WHERE device_id = ?1 AND {OPEN})");
     Ok(row(connection, &sql, [device.0], |row| Ok(row.get(0)?))?.unwrap_or(false))
 }
 
 /// Whether a command of this type waits for a device.
 pub fn waits(connection: &Connection, device: DeviceId, request_type: &str) -> Result<bool, StoreError> {
-    let sql = format!("SELECT EXISTS (SELECT 1 FROM command WHERE device_id = ?1 AND request_type = ?2 AND {OPEN})");
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM {BY_OPEN} WHERE device_id = ?1 AND request_type = ?2 AND {OPEN})");
     Ok(row(connection, &sql, params![device.0, request_type], |row| Ok(row.get(0)?))?.unwrap_or(false))
 }
 
@@ -179,7 +181,7 @@ pub fn withdraw(connection: &Connection, uuid: &str, now: Timestamp) -> Result<b
 
 /// Takes back everything that waits for a device that starts afresh or has left.
 pub fn withdraw_all(connection: &Connection, device: DeviceId, now: Timestamp) -> Result<(), StoreError> {
-    let sql = format!("UPDATE command SET state = 'withdrawn', answered_at = ?2 WHERE device_id = ?1 AND {OPEN}");
+    let sql = format!("UPDATE {BY_OPEN} SET state = 'withdrawn', answered_at = ?2 WHERE device_id = ?1 AND {OPEN}");
     execute(connection, &sql, params![device.0, micros(now)])?;
     Ok(())
 }

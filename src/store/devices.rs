@@ -350,8 +350,8 @@ pub struct Pin {
 pub fn pins(connection: &Connection) -> Result<Vec<Pin>, StoreError> {
     rows(
         connection,
-        "SELECT id, udid, fingerprint, EXISTS (SELECT 1 FROM command WHERE device_id = device.id
-             AND state IN ('queued', 'sent', 'not-now')) FROM device WHERE state <> 'checked-out'",
+        "SELECT id, udid, fingerprint, EXISTS (SELECT 1 FROM command INDEXED BY command_open
+             WHERE device_id = device.id AND state IN ('queued', 'sent', 'not-now')) FROM device WHERE state <> 'checked-out'",
         [],
         |row| Ok(Pin { id: DeviceId(row.get(0)?), udid: row.get(1)?, fingerprint: row.get(2)?, waits: row.get(3)? }),
     )
