@@ -25,8 +25,10 @@ const ROUNDS: usize = 3;
 #[derive(Serialize, Deserialize)]
 struct Found {
     seconds: Vec<f64>,
+    /// Of the pairs alone.
     snapshot_bytes: f64,
     plan_bytes: f64,
+    highest_bytes: f64,
 }
 
 /// Measures both plans in children and adds what they found.
@@ -37,9 +39,10 @@ pub fn measure_in_a_child(report: &mut Report) -> anyhow::Result<()> {
     report.add(Figure::new("plan of 1,000,000 pairs, all known", "s").limit(limit).values(known.seconds.clone()));
     report.add(Figure::new("plan of 1,000,000 pairs, none known", "s").limit(limit).values(unknown.seconds.clone()));
     report.add(Figure::new("plan, a known pair", "ns").values(each(&known)));
-    let memory = [known.snapshot_bytes / PAIRS];
-    report.add(Figure::new("memory of a pair in the snapshot", "bytes").limit(Limit::AtMost(24.0)).values(memory));
-    report.add(Figure::new("more while planning, a known pair", "bytes").values([known.plan_bytes / PAIRS]));
+    let memory = Figure::new("memory of a pair in the snapshot", "bytes");
+    report.add(memory.limit(Limit::AtMost(24.0)).values([known.snapshot_bytes / PAIRS]));
+    report.add(Figure::new("memory of a plan beside its snapshot", "MB").values([known.plan_bytes / 1e6]));
+    report.add(Figure::new("memory of the planning process at its highest", "MB").values([known.highest_bytes / 1e6]));
     Ok(())
 }
 
@@ -53,7 +56,6 @@ fn child(word: &str) -> anyhow::Result<Found> {
 pub fn measure(known: bool) -> anyhow::Result<()> {
     let pid = std::process::id();
     let empty = snapshot(Vec::new())?;
-    let before = process::memory(pid, "VmRSS")?;
     let snapshot = Snapshot { pairs: if known { pairs() } else { Vec::new() }, ..empty };
     let loaded = process::memory(pid, "VmRSS")?;
     let mut seconds = Vec::new();
@@ -65,7 +67,8 @@ pub fn measure(known: bool) -> anyhow::Result<()> {
         highest = process::memory(pid, "VmHWM")?;
         ensure!(made.steps.len() as f64 == PAIRS, "the plan has {} steps", made.steps.len());
     }
-    let found = Found { seconds, snapshot_bytes: loaded - before, plan_bytes: highest - loaded };
+    let snapshot_bytes = (snapshot.pairs.capacity() * size_of::<Pair>()) as f64;
+    let found = Found { seconds, snapshot_bytes, plan_bytes: highest - loaded, highest_bytes: highest };
     println!("{}", serde_json::to_string(&found)?);
     Ok(())
 }

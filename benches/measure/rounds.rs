@@ -70,6 +70,7 @@ struct Bench {
 #[derive(Default)]
 struct Seen {
     start: Vec<f64>,
+    start_cpu: Vec<f64>,
     resident: Vec<f64>,
     proportional: Vec<f64>,
     after_load: Vec<f64>,
@@ -129,6 +130,7 @@ impl Bench {
         let (mut daemon, took) = start(&self.appliance, &self.folder).await?;
         let pid = daemon.id().context("vppd has ended")?;
         seen.start.push(took.as_secs_f64() * 1e3);
+        seen.start_cpu.push(process::cpu_time(pid)?.as_secs_f64() * 1e3);
         self.clock.sleep(CALM).await;
         seen.resident.push(process::memory(pid, "VmRSS")? / 1e6);
         seen.proportional.push(process::memory(pid, "Pss")? / 1e6);
@@ -255,6 +257,7 @@ impl Seen {
         let limit = Limit::AtLeast(3_300.0);
         add(Figure::new("durable command answers", core).limit(limit), of(&self.answers, Rate::per_core_second));
         add(Figure::new("second start to READY", "ms").limit(Limit::Below(200.0)), self.start);
+        add(Figure::new("CPU time until READY", "ms"), self.start_cpu);
         add(Figure::new("memory at rest (RSS)", "MB").limit(Limit::Below(25.0)), self.resident);
         add(Figure::new("memory at rest (PSS)", "MB"), self.proportional);
         add(Figure::new("memory after the load (RSS)", "MB"), self.after_load);
