@@ -98,6 +98,11 @@ impl State {
             Endpoint::Assets => Ok((self.assets(call, session, now)?, None)),
             Endpoint::Assignments => Ok((self.assignments(call, session, now)?, None)),
             Endpoint::Associate | Endpoint::Disassociate => self.manage(endpoint, call, session, now),
+            Endpoint::Revoke => self.revoke(call, session, now),
+            Endpoint::Users => Ok((self.users(call, session, now)?, None)),
+            Endpoint::CreateUsers | Endpoint::UpdateUsers | Endpoint::RetireUsers => {
+                self.manage_users(endpoint, call, session, now)
+            }
             Endpoint::Status => Ok((self.status(call, session, now)?, None)),
             Endpoint::ClientConfig | Endpoint::ServiceConfig => Ok((self.client_config(call, session, now)?, None)),
         }
@@ -113,11 +118,7 @@ impl State {
             .into_iter()
             // 9622 is met in practice, but stands in no table of the second version.
             .filter(|error| *error != AppleError::InvalidToken)
-            .map(|error| ErrorBody {
-                error_number: error.number(),
-                error_message: error.message().to_owned(),
-                error_info: None,
-            })
+            .map(ErrorBody::from)
             .collect();
         let types = [
             NotificationType::AssetManagement,

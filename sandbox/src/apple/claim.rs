@@ -35,8 +35,7 @@ impl State {
     }
 
     fn store_client_config(&mut self, call: &Call, session: &Session) -> Result<(), Refusal> {
-        let body: ClientConfigRequest =
-            serde_json::from_slice(&call.body).map_err(|error| Refusal::unreadable(format!("{error}.")))?;
+        let body: ClientConfigRequest = call.read()?;
         let mdm_info = body.mdm_info.map(complete).transpose()?;
         if body.notification_url.is_some() != body.notification_auth_token.is_some() {
             return Err(AppleError::UrlAndTokenTogether.into());

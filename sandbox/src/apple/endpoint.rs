@@ -17,19 +17,29 @@ pub(super) enum Endpoint {
     ClientConfig,
     Assets,
     Assignments,
+    Users,
+    CreateUsers,
+    UpdateUsers,
+    RetireUsers,
     Associate,
     Disassociate,
+    Revoke,
     Status,
 }
 
 impl Endpoint {
-    const ALL: [Endpoint; 7] = [
+    const ALL: [Endpoint; 12] = [
         Endpoint::ServiceConfig,
         Endpoint::ClientConfig,
         Endpoint::Assets,
         Endpoint::Assignments,
+        Endpoint::Users,
+        Endpoint::CreateUsers,
+        Endpoint::UpdateUsers,
+        Endpoint::RetireUsers,
         Endpoint::Associate,
         Endpoint::Disassociate,
+        Endpoint::Revoke,
         Endpoint::Status,
     ];
 
@@ -40,8 +50,13 @@ impl Endpoint {
             Endpoint::ClientConfig => "client/config",
             Endpoint::Assets => "assets",
             Endpoint::Assignments => "assignments",
+            Endpoint::Users => "users",
+            Endpoint::CreateUsers => "users/create",
+            Endpoint::UpdateUsers => "users/update",
+            Endpoint::RetireUsers => "users/retire",
             Endpoint::Associate => "assets/associate",
             Endpoint::Disassociate => "assets/disassociate",
+            Endpoint::Revoke => "assets/revoke",
             Endpoint::Status => "status",
         }
     }
@@ -53,8 +68,13 @@ impl Endpoint {
             Endpoint::ClientConfig => Some("clientConfig"),
             Endpoint::Assets => Some("getAssets"),
             Endpoint::Assignments => Some("getAssignments"),
+            Endpoint::Users => Some("getUsers"),
+            Endpoint::CreateUsers => Some("createUsers"),
+            Endpoint::UpdateUsers => Some("updateUsers"),
+            Endpoint::RetireUsers => Some("retireUsers"),
             Endpoint::Associate => Some("associateAssets"),
             Endpoint::Disassociate => Some("disassociateAssets"),
+            Endpoint::Revoke => Some("revokeAssets"),
             Endpoint::Status => Some("eventStatus"),
         }
     }
@@ -71,8 +91,10 @@ impl Endpoint {
     pub(super) fn allows(self, method: &Method) -> bool {
         match self {
             Endpoint::ClientConfig => method == Method::GET || method == Method::POST,
-            Endpoint::Associate | Endpoint::Disassociate => method == Method::POST,
-            _ => method == Method::GET,
+            Endpoint::ServiceConfig | Endpoint::Assets | Endpoint::Assignments | Endpoint::Users | Endpoint::Status => {
+                method == Method::GET
+            }
+            _ => method == Method::POST,
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The asynchronous half of associate and disassociate: an accepted event is worked off in chunks, each after a while.
+//! The asynchronous half of the service: an accepted event is worked off in chunks, each after a while.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -8,21 +8,34 @@ use jiff::Timestamp;
 
 use super::Inner;
 use super::errors::AppleError;
-use super::state::{AssetKey, Held, Holder, State};
+use super::location::{AssetKey, Held, Holder, Location, Table, Target};
+use super::roster::Wish;
+use super::state::State;
 use super::switches::{Repeated, Shortage, Switches};
-use super::wire::{EventStatus, EventType};
+use super::wire::{Element, EventStatus, EventType, UserRecord};
+use crate::chance::Chance;
 use crate::clock::Clock;
 
 /// Tasks done at a time. Apple: Subscribing to notifications (elements of one notification).
 const CHUNK: usize = 100;
 
-/// The tasks of one event: every asset for every holder, asset by asset.
+/// One piece of an event.
+#[derive(Debug, Clone)]
+pub(super) enum Task {
+    /// A licence for a target.
+    Licence(AssetKey, Target),
+    /// Everything that is to be taken back from a user nobody knows.
+    Nobody(String),
+    /// A user to create, update or retire.
+    User(Wish),
+}
+
+/// The tasks of one event, in order.
 pub(super) struct Job {
-    u_id: String,
-    event_id: String,
-    kind: EventType,
-    assets: Vec<AssetKey>,
-    holders: Vec<Holder>,
+    pub u_id: String,
+    pub event_id: String,
+    pub kind: EventType,
+    tasks: Vec<Task>,
     /// Index of the next task.
     next: usize,
     /// Assets of which there are not enough for all, when that fails all their tasks. Known from the first chunk on.
@@ -32,36 +45,47 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(
-        u_id: String,
-        event_id: String,
-        kind: EventType,
-        assets: Vec<AssetKey>,
-        holders: Vec<Holder>,
-    ) -> Job {
-        Job { u_id, event_id, kind, assets, holders, next: 0, short: None, given: Vec::new() }
+    pub(super) fn new(u_id: String, event_id: String, kind: EventType, tasks: Vec<Task>) -> Job {
+        Job { u_id, event_id, kind, tasks, next: 0, short: None, given: Vec::new() }
     }
 
-    pub(super) fn tasks(&self) -> usize {
-        self.assets.len() * self.holders.len()
+    pub(super) fn len(&self) -> usize {
+        self.tasks.len()
     }
 
-    fn task(&self, index: usize) -> Option<(AssetKey, Holder)> {
-        let asset = self.assets.get(index.checked_div(self.holders.len())?)?;
-        let holder = self.holders.get(index % self.holders.len())?;
-        Some((asset.clone(), holder.clone()))
+    pub(super) fn is_done(&self) -> bool {
+        self.next >= self.tasks.len()
     }
+}
+
+/// What came of a chunk.
+#[derive(Default)]
+struct Report {
+    changed: BTreeSet<Table>,
+    done: Vec<Element>,
+    failed: BTreeMap<AppleError, Vec<Element>>,
+}
+
+/// A task that worked.
+struct Done {
+    changed: Vec<Table>,
+    element: Element,
+}
+
+/// What tasks need beside their location.
+struct Surroundings<'a> {
+    chance: &'a mut Chance,
+    switches: &'a Switches,
+    managed_domain: &'a str,
 }
 
 /// Works a job off. Ends early when the sandbox's Apple is gone.
 pub(super) async fn run(apple: Weak<Inner>, clock: Clock, mut job: Job) {
-    loop {
+    while !job.is_done() {
         let Some(delay) = apple.upgrade().map(|apple| apple.lock().chunk_delay()) else { return };
         clock.sleep(delay).await;
         let Some(apple) = apple.upgrade() else { return };
-        if apple.lock().advance(&mut job, clock.now()) {
-            return;
-        }
+        apple.lock().advance(&mut job, clock.now());
     }
 }
 
@@ -71,66 +95,97 @@ impl State {
         Duration::from_millis(from + self.chance.below(to.saturating_sub(from) + 1))
     }
 
-    /// Does the next chunk of a job. True when it was the last one.
-    fn advance(&mut self, job: &mut Job, now: Timestamp) -> bool {
+    /// Does the next chunk of a job.
+    pub(super) fn advance(&mut self, job: &mut Job, now: Timestamp) {
         if job.short.is_none() {
             job.short = Some(self.short_assets(job));
         }
-        let end = (job.next + CHUNK).min(job.tasks());
-        let switches = self.switches.clone();
-        let Some(location) = self.locations.get_mut(&job.u_id) else { return true };
-        let mut changed = false;
-        for index in job.next..end {
-            let Some((key, holder)) = job.task(index) else { break };
-            let result = match job.kind {
-                EventType::Associate => location.associate(job, &key, &holder, &switches),
-                EventType::Disassociate => location.disassociate(&key, &holder, &switches),
-            };
-            let Some(event) = location.events.get_mut(&job.event_id) else { return true };
+        let end = (job.next + CHUNK).min(job.len());
+        let chunk = job.tasks.get(job.next..end).unwrap_or_default().to_vec();
+        job.next = end;
+        let State { locations, chance, switches, managed_domain, .. } = self;
+        let Some(location) = locations.get_mut(&job.u_id) else { return };
+        let mut surroundings = Surroundings { chance, switches, managed_domain };
+        let mut report = Report::default();
+        for task in &chunk {
+            let result = location.perform(job, task, &mut surroundings);
+            let Some(event) = location.events.get_mut(&job.event_id) else { return };
             match result {
-                Ok(new) => {
+                Ok(done) => {
                     event.completed += 1;
-                    changed |= new;
-                    if new && job.kind == EventType::Associate {
-                        job.given.push((key, holder));
-                    }
+                    report.changed.extend(done.changed);
+                    report.done.push(done.element);
                 }
-                Err(error) => event.failures.entry((error, key)).or_default().push(holder),
+                Err(error) => {
+                    let (asset, target) = blamed(task);
+                    event.failures.entry((error, asset)).or_default().push(target);
+                    report.failed.entry(error).or_default().extend(named(task));
+                }
             }
         }
-        job.next = end;
-        if changed {
-            location.asset_versions.bump(now);
-            location.assignment_versions.bump(now);
-        }
-        let finished = end == job.tasks();
-        if finished {
+        location.wrote(&Vec::from_iter(report.changed), now);
+        if job.is_done() {
             location.settle(job, now);
         }
-        finished
     }
 
-    /// With the switch `shortage` at `fail-all`: the assets that cannot serve all holders who lack them.
+    /// With the switch `shortage` at `fail-all`: the assets that cannot serve all targets who lack them.
     fn short_assets(&self, job: &Job) -> BTreeSet<AssetKey> {
         if job.kind != EventType::Associate || self.switches.shortage != Shortage::FailAll {
             return BTreeSet::new();
         }
         let Some(location) = self.locations.get(&job.u_id) else { return BTreeSet::new() };
-        let is_short = |key: &&AssetKey| {
-            location.assets.get(key).is_some_and(|asset| {
-                let lacking = job.holders.iter().filter(|holder| !asset.holders.contains_key(holder)).count();
-                i64::try_from(lacking).is_ok_and(|lacking| lacking > asset.available())
-            })
-        };
-        job.assets.iter().filter(is_short).cloned().collect()
+        let mut lacking: BTreeMap<&AssetKey, i64> = BTreeMap::new();
+        for task in &job.tasks {
+            let Task::Licence(key, target) = task else { continue };
+            let holder = location.holder(target);
+            let held = |holder| location.assets.get(key).is_some_and(|asset| asset.holders.contains_key(&holder));
+            *lacking.entry(key).or_default() += i64::from(!holder.is_some_and(held));
+        }
+        let is_short =
+            |key: &AssetKey, lacking: i64| location.assets.get(key).is_some_and(|asset| lacking > asset.available());
+        lacking.into_iter().filter(|(key, lacking)| is_short(key, *lacking)).map(|(key, _)| key.clone()).collect()
     }
 }
 
-impl super::state::Location {
-    /// One task. True when something changed.
+/// Whom a failure is put down to.
+fn blamed(task: &Task) -> (Option<AssetKey>, Target) {
+    match task {
+        Task::Licence(key, target) => (Some(key.clone()), target.clone()),
+        Task::Nobody(id) => (None, Target::User(id.clone())),
+        Task::User(wish) => (None, Target::User(wish.client_user_id.clone())),
+    }
+}
+
+/// A failed task, as notifications name it.
+fn named(task: &Task) -> Option<Element> {
+    match task {
+        Task::Licence(key, target) => Some(Element::Assignment(key.to(target))),
+        Task::Nobody(_) => None,
+        Task::User(wish) => Some(Element::User(UserRecord::only(&wish.client_user_id))),
+    }
+}
+
+impl Location {
+    fn perform(&mut self, job: &mut Job, task: &Task, around: &mut Surroundings) -> Result<Done, AppleError> {
+        match task {
+            Task::Licence(key, target) => {
+                let holder = self.holder(target).ok_or(AppleError::NoSuchUser)?;
+                let changed = match job.kind {
+                    EventType::Associate => self.associate(job, key, &holder, around.switches)?,
+                    _ => self.disassociate(key, &holder, around.switches)?,
+                };
+                let changed = if changed { vec![Table::Assets, Table::Assignments] } else { Vec::new() };
+                Ok(Done { changed, element: Element::Assignment(key.to(target)) })
+            }
+            Task::Nobody(_) => Err(AppleError::NoSuchUser),
+            Task::User(wish) => self.manage_user(job.kind, wish, around),
+        }
+    }
+
     fn associate(
         &mut self,
-        job: &Job,
+        job: &mut Job,
         key: &AssetKey,
         holder: &Holder,
         switches: &Switches,
@@ -145,6 +200,7 @@ impl super::state::Location {
         if asset.available() <= 0 {
             return Err(AppleError::NotEnoughLicences);
         }
+        job.given.push((key.clone(), holder.clone()));
         let held = Held { change: self.assignment_versions.upcoming(), settled: None };
         Ok(self.give(key, holder, held))
     }
@@ -155,6 +211,29 @@ impl super::state::Location {
         }
         let change = self.assignment_versions.upcoming();
         if self.take(key, holder, change) { Ok(true) } else { repeated(switches.redisassoc) }
+    }
+
+    fn manage_user(&mut self, kind: EventType, wish: &Wish, around: &mut Surroundings) -> Result<Done, AppleError> {
+        let change = self.user_versions.upcoming();
+        let managed = |account: &str| is_managed(account, around.managed_domain);
+        let mut changed = vec![Table::Users];
+        let record = match kind {
+            EventType::Create => {
+                let code = around.chance.uuid().simple().to_string();
+                self.users.create(wish, code, managed, change)?
+            }
+            EventType::Update => self.users.update(wish, managed, change)?,
+            _ => {
+                let record = self.users.active(&wish.client_user_id).ok_or(AppleError::NoSuchUser)?;
+                let freed = self.retire(&wish.client_user_id).ok_or(AppleError::NoSuchUser)?;
+                if freed {
+                    changed.extend([Table::Assets, Table::Assignments]);
+                }
+                record
+            }
+        };
+        let user = self.users.get(record).ok_or(AppleError::NoSuchUser)?;
+        Ok(Done { changed, element: Element::User(user.to_record()) })
     }
 
     fn settle(&mut self, job: &Job, now: Timestamp) {
@@ -170,6 +249,11 @@ impl super::state::Location {
             event.status = if event.failures.is_empty() { EventStatus::Complete } else { EventStatus::Failed };
         }
     }
+}
+
+/// Whether an Apple Account belongs to the organisation.
+fn is_managed(account: &str, domain: &str) -> bool {
+    account.rsplit_once('@').is_some_and(|(name, of)| !name.is_empty() && of.eq_ignore_ascii_case(domain))
 }
 
 /// A task that was satisfied before.

@@ -5,8 +5,10 @@ use jiff::Timestamp;
 use super::admission::Session;
 use super::endpoint::{Call, Reply};
 use super::errors::{AppleError, Refusal};
+use super::location::{Asset, AssetKey, Holder, Location};
 use super::query::{Filter, Query};
-use super::state::{Asset, AssetKey, Holder, Location, State};
+use super::roster::{Roster, User};
+use super::state::State;
 use super::switches::{DeltaRemoved, EmptyPages, Switches, VersionChurn};
 use super::wire::{
     AssetCounts, AssetRecord, AssetsPage, AssignmentRecord, AssignmentsPage, Paging, PricingParam, ProductType,
@@ -88,6 +90,8 @@ struct AssignmentFilter {
     pricing_param: Filter<PricingParam>,
     user: Filter<String>,
     serial: Filter<String>,
+    /// Leaves out what retired users hold.
+    active_only: bool,
     /// Only what changed after this change.
     since: Option<u64>,
 }
@@ -98,9 +102,11 @@ impl AssignmentFilter {
             && self.pricing_param.admits(|wanted| *wanted == key.pricing_param)
     }
 
-    fn admits(&self, holder: &Holder, change: u64) -> bool {
+    fn admits(&self, holder: &Holder, change: u64, users: &Roster) -> bool {
+        let inactive = |record: usize| users.get(record).is_none_or(|user| !user.status.is_active());
         self.since.is_none_or(|since| change > since)
-            && self.user.admits(|wanted| matches!(holder, Holder::User(id) if id == wanted))
+            && !(self.active_only && matches!(holder, Holder::User { record, .. } if inactive(*record)))
+            && self.user.admits(|wanted| matches!(holder, Holder::User { id, .. } if id == wanted))
             && self.serial.admits(|wanted| matches!(holder, Holder::Serial(serial) if serial == wanted))
     }
 }
@@ -133,9 +139,8 @@ impl State {
         let query = Query::parse(&call.query, &ASSIGNMENT_PARAMETERS)?;
         let bad = self.switches.filter_bad;
         let with_state = query.boolean("includeUserState", bad)? == Filter::Only(true);
-        // Read for its form only: there are no inactive users in this world.
-        query.boolean("excludeInactiveUsers", bad)?;
         let mut filter = AssignmentFilter {
+            active_only: query.boolean("excludeInactiveUsers", bad)? == Filter::Only(true),
             adam_id: query.digits("adamId", bad)?,
             pricing_param: query.word("pricingParam", bad)?,
             user: query.text("clientUserId", bad)?,
@@ -157,7 +162,7 @@ impl State {
         let assignments = matching_assignments(location, &filter, &switches)
             .skip(index * switches.page_size)
             .take(paging.size)
-            .map(|(key, holder)| assignment_record(key, holder, with_state))
+            .map(|(key, holder)| assignment_record(key, holder, with_state.then_some(&location.users)))
             .collect();
         Ok(Reply::json(200, &AssignmentsPage { assignments, paging, common }))
     }
@@ -173,14 +178,14 @@ fn matching_assignments<'a>(
     switches: &Switches,
 ) -> impl Iterator<Item = (&'a AssetKey, &'a Holder)> {
     let present = location.assets.iter().filter(|(key, _)| filter.admits_asset(key)).flat_map(|(key, asset)| {
-        let matching = asset.holders.iter().filter(|(holder, held)| filter.admits(holder, held.change));
+        let matching =
+            asset.holders.iter().filter(|(holder, held)| filter.admits(holder, held.change, &location.users));
         matching.map(move |(holder, _)| (key, holder))
     });
     let listed = filter.since.is_some() && switches.delta_removed == DeltaRemoved::Listed;
-    let gone = location
-        .removed
-        .iter()
-        .filter(move |((key, holder), change)| listed && filter.admits_asset(key) && filter.admits(holder, **change));
+    let gone = location.removed.iter().filter(move |((key, holder), change)| {
+        listed && filter.admits_asset(key) && filter.admits(holder, **change, &location.users)
+    });
     present.chain(gone.map(|((key, holder), _)| (key, holder)))
 }
 
@@ -201,23 +206,20 @@ fn asset_record(key: &AssetKey, asset: &Asset, without_counts: bool) -> AssetRec
     }
 }
 
-fn assignment_record(key: &AssetKey, holder: &Holder, with_state: bool) -> AssignmentRecord {
-    let (serial_number, client_user_id) = match holder {
-        Holder::Serial(serial) => (Some(serial.clone()), None),
-        Holder::User(id) => (None, Some(id.clone())),
+fn assignment_record(key: &AssetKey, holder: &Holder, users: Option<&Roster>) -> AssignmentRecord {
+    let user = match holder {
+        Holder::User { record, .. } => users.and_then(|users| users.get(*record)),
+        Holder::Serial(_) => None,
     };
-    let user_status = (with_state && client_user_id.is_some()).then_some("Registered");
     AssignmentRecord {
-        adam_id: key.adam_id.clone(),
-        pricing_param: key.pricing_param,
-        serial_number,
-        client_user_id,
-        user_status,
+        user_status: user.map(|user| user.status),
+        id_hash: user.and_then(User::id_hash),
+        ..key.to(&holder.target())
     }
 }
 
 /// The members of page `index` of a list of `total` records.
-fn paging(total: usize, index: usize, switches: &Switches, version: &str) -> Result<Paging, Refusal> {
+pub(super) fn paging(total: usize, index: usize, switches: &Switches, version: &str) -> Result<Paging, Refusal> {
     let page_size = switches.page_size;
     let real_pages = total.div_ceil(page_size).max(1);
     // The list seems to have grown under the walker's hands: one more page, which turns out empty.

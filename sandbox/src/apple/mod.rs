@@ -6,22 +6,29 @@
 
 mod admin;
 mod admission;
+mod body;
 mod calls;
 mod claim;
 mod endpoint;
 mod engine;
 mod errors;
+mod events;
 mod faults;
 mod limits;
 mod listing;
+mod location;
 mod manage;
+mod people;
+mod purchases;
 mod query;
+mod roster;
 pub mod server;
 mod state;
 mod store_front;
 mod switches;
 #[cfg(test)]
 mod tests;
+mod users;
 mod versions;
 mod view;
 mod wire;
@@ -29,15 +36,19 @@ mod wire;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use self::admin::{AdminError, AssetName, NewAsset, NewLocation, StoreNumbers};
+pub use self::admin::{AdminError, NewLocation};
 pub use self::endpoint::{BASE_PATH, Call, Flow, Outcome, Reply};
 pub use self::errors::AppleError;
 pub use self::faults::{Canned, Fault, FaultRule, Often, RetryAfter, Rewriting};
 pub use self::limits::Limits;
+pub use self::people::NewUser;
+pub use self::purchases::{AssetName, NewAsset, StoreNumbers};
 pub use self::state::{CallRecord, Counters, UNLIMITED};
 pub use self::switches::*;
-pub use self::view::{AssetView, AssignmentView, EventView, LocationView, StateView, TokenView};
-pub use self::wire::{EventStatus, EventType, MdmInfo, NotificationType, Platform, PricingParam, ProductType};
+pub use self::view::{AssetView, AssignmentView, EventView, LocationView, StateView, TokenView, UserView};
+pub use self::wire::{
+    EventStatus, EventType, MdmInfo, NotificationType, Platform, PricingParam, ProductType, UserStatus,
+};
 
 use self::state::State;
 use crate::chance::Chance;
@@ -65,6 +76,7 @@ impl Apple {
             chance: Chance::seeded(seed),
             base_url: format!("https://localhost{BASE_PATH}"),
             organisation: "Sandbox Organisation".to_owned(),
+            managed_domain: "managed.example".to_owned(),
             locations: BTreeMap::new(),
             tokens: HashMap::new(),
             products: BTreeMap::new(),

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::Apple;
-use super::state::Holder;
+use super::location::Holder;
 use crate::world::{Product, StoreFront};
 
 impl StoreFront for Apple {

@@ -26,6 +26,8 @@ choices! {
     Shortage { FillUntilEmpty, FailAll }
     /// An asset this location does not own.
     UnknownAsset { NotEnoughLater, InvalidNow }
+    /// A clientUserId that nobody registered (9609).
+    UnknownUser { RefusedNow, FailsLater }
     /// Users and serials in one request.
     BothTargets { Accept, Refuse }
     /// Removed assignments in an answer to `sinceVersionId`.
@@ -53,6 +55,7 @@ pub struct Switches {
     pub redisassoc: Repeated,
     pub shortage: Shortage,
     pub unknown_asset: UnknownAsset,
+    pub unknown_user: UnknownUser,
     pub both_targets: BothTargets,
     pub delta_removed: DeltaRemoved,
     pub empty_pages: EmptyPages,
@@ -90,6 +93,7 @@ impl Default for Switches {
             redisassoc: Repeated::default(),
             shortage: Shortage::default(),
             unknown_asset: UnknownAsset::default(),
+            unknown_user: UnknownUser::default(),
             both_targets: BothTargets::default(),
             delta_removed: DeltaRemoved::default(),
             empty_pages: EmptyPages::default(),

@@ -13,6 +13,7 @@ const REMEMBERED: usize = 10_000;
 /// 100 ns units from the start of the Gregorian calendar to 1970.
 const GREGORIAN: i128 = 0x01B2_1DD2_1381_4000;
 
+#[derive(Clone)]
 pub(super) struct Versions {
     /// Number of the newest change.
     change: u64,

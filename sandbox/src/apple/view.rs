@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use jiff::Timestamp;
 
-use super::state::{Holder, State};
-use super::wire::{EventStatus, EventType, MdmInfo, Platform, PricingParam, ProductType};
+use super::location::Holder;
+use super::state::State;
+use super::wire::{EventStatus, EventType, MdmInfo, Platform, PricingParam, ProductType, UserStatus};
 use super::{Apple, Counters, Limits, Switches};
 
 /// Everything that the simulated Apple holds. Token texts are shown: they open nothing but this sandbox.
@@ -32,7 +33,8 @@ pub struct LocationView {
     pub platform: Platform,
     pub mdm_info: Option<MdmInfo>,
     pub tokens: Vec<TokenView>,
-    pub users: Vec<String>,
+    /// In the order they were made, retired ones included.
+    pub users: Vec<UserView>,
     pub assets: Vec<AssetView>,
     /// By asset, serials before users.
     pub assignments: Vec<AssignmentView>,
@@ -73,6 +75,18 @@ pub struct AssignmentView {
     pub pricing_param: PricingParam,
     pub serial_number: Option<String>,
     pub client_user_id: Option<String>,
+}
+
+/// One record of a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct UserView {
+    pub client_user_id: String,
+    pub status: UserStatus,
+    pub email: Option<String>,
+    pub account: Option<String>,
+    pub id_hash: Option<String>,
+    pub invite_code: Option<String>,
 }
 
 /// One event.
@@ -151,11 +165,19 @@ impl State {
             asset.holders.keys().map(|holder| {
                 let (serial_number, client_user_id) = match holder {
                     Holder::Serial(serial) => (Some(serial.clone()), None),
-                    Holder::User(id) => (None, Some(id.clone())),
+                    Holder::User { id, .. } => (None, Some(id.clone())),
                 };
                 let (adam_id, pricing_param) = (key.adam_id.clone(), key.pricing_param);
                 AssignmentView { adam_id, pricing_param, serial_number, client_user_id }
             })
+        });
+        let users = location.users.records().iter().map(|user| UserView {
+            client_user_id: user.client_user_id.clone(),
+            status: user.status,
+            email: user.email.clone(),
+            account: user.account.clone(),
+            id_hash: user.id_hash(),
+            invite_code: user.invite_code.clone(),
         });
         Some(LocationView {
             u_id: u_id.to_owned(),
@@ -164,7 +186,7 @@ impl State {
             platform: location.platform,
             mdm_info: location.mdm_info.clone(),
             tokens,
-            users: location.users.iter().cloned().collect(),
+            users: users.collect(),
             assets: assets.collect(),
             assignments: assignments.collect(),
             events,

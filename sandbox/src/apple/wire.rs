@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::errors::AppleError;
+pub use super::roster::UserStatus;
+
 /// Who manages a location. Apple: MdmInfo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +64,16 @@ pub(super) struct ManageAssets {
     pub serial_numbers: Option<Vec<String>>,
 }
 
+/// Body of `POST assets/revoke`. Apple: RevokeAssetsRequest.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct RevokeAssets {
+    #[serde(deserialize_with = "present")]
+    pub client_user_ids: Option<Vec<String>>,
+    #[serde(deserialize_with = "present")]
+    pub serial_numbers: Option<Vec<String>>,
+}
+
 /// One asset of a request; the quality may be left out.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -68,6 +81,25 @@ pub(super) struct RequestedAsset {
     pub adam_id: String,
     #[serde(default)]
     pub pricing_param: PricingParam,
+}
+
+/// Body of `POST users/create`, `users/update` and `users/retire`. Apple: ManageUsersRequest.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct ManageUsers {
+    #[serde(deserialize_with = "present")]
+    pub users: Option<Vec<RequestUser>>,
+}
+
+/// Apple: RequestUser.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RequestUser {
+    pub client_user_id: String,
+    #[serde(default, deserialize_with = "present")]
+    pub email: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub managed_apple_id: Option<String>,
 }
 
 /// Body of `POST client/config`. Apple: ClientConfigRequest.
@@ -184,7 +216,7 @@ pub(super) struct AssetsPage {
 }
 
 /// Apple: Assignment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AssignmentRecord {
     pub adam_id: String,
@@ -194,7 +226,9 @@ pub(super) struct AssignmentRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_user_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_status: Option<&'static str>,
+    pub user_status: Option<UserStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_hash: Option<String>,
 }
 
 /// Apple: GetAssignmentsResponse.
@@ -205,6 +239,46 @@ pub(super) struct AssignmentsPage {
     pub paging: Paging,
     #[serde(flatten)]
     pub common: Common,
+}
+
+/// Apple: ResponseUser. Of a user that could not be managed there is the clientUserId alone.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UserRecord {
+    pub client_user_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invite_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<UserStatus>,
+}
+
+impl UserRecord {
+    pub(super) fn only(client_user_id: &str) -> UserRecord {
+        let client_user_id = client_user_id.to_owned();
+        UserRecord { client_user_id, email: None, id_hash: None, invite_code: None, status: None }
+    }
+}
+
+/// Apple: GetUsersResponse.
+#[derive(Debug, Serialize)]
+pub(super) struct UsersPage {
+    pub users: Vec<UserRecord>,
+    #[serde(flatten)]
+    pub paging: Paging,
+    #[serde(flatten)]
+    pub common: Common,
+}
+
+/// What an event is made of, as notifications list it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub(super) enum Element {
+    Assignment(AssignmentRecord),
+    User(UserRecord),
 }
 
 /// Members of every paged reply.
@@ -257,6 +331,10 @@ pub enum EventStatus {
 pub enum EventType {
     Associate,
     Disassociate,
+    Revoke,
+    Create,
+    Update,
+    Retire,
 }
 
 /// Apple: ErrorResponse.
@@ -267,6 +345,12 @@ pub(super) struct ErrorBody {
     pub error_message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_info: Option<ErrorInfo>,
+}
+
+impl From<AppleError> for ErrorBody {
+    fn from(error: AppleError) -> ErrorBody {
+        ErrorBody { error_number: error.number(), error_message: error.message().to_owned(), error_info: None }
+    }
 }
 
 /// A key that may be missing, but is not null.

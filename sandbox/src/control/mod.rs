@@ -3,6 +3,7 @@
 //! Never on Apple's paths, never on Apple's listener. Every route is a thin cover of a method on a handle, which tests in
 //! the same process call directly. Bodies are read strictly. For people and scripts on this machine: there is no login.
 
+mod people;
 #[cfg(test)]
 mod tests;
 
@@ -43,7 +44,8 @@ pub fn router(handles: Handles) -> Router {
         .route("/locations/{uid}/refund", post(refund))
         .route("/locations/{uid}/assign", post(assign))
         .route("/locations/{uid}/unassign", post(unassign))
-        .route("/locations/{uid}/users", post(add_user))
+        .route("/locations/{uid}/country", post(change_country))
+        .route("/locations/{uid}/name", post(rename))
         .route("/locations/{uid}/take-over", post(take_over))
         .route("/tokens/expire", post(expire_token))
         .route("/tokens/revoke", post(revoke_token))
@@ -52,6 +54,7 @@ pub fn router(handles: Handles) -> Router {
         .route("/faults", post(add_fault).delete(clear_faults))
         .route("/apns/answers", post(add_answer).delete(clear_answers))
         .route("/supervisor", get(supervisor).post(plan_kill))
+        .merge(people::routes())
         .with_state(handles)
 }
 
@@ -79,8 +82,8 @@ impl From<JsonRejection> for Refused {
 impl From<AdminError> for Refused {
     fn from(error: AdminError) -> Refused {
         let status = match error {
-            AdminError::NoLocation(_) | AdminError::NoAsset { .. } | AdminError::NoToken => StatusCode::NOT_FOUND,
             AdminError::Invalid(_) => StatusCode::BAD_REQUEST,
+            _ => StatusCode::NOT_FOUND,
         };
         Refused(status, error.to_string())
     }
@@ -184,12 +187,23 @@ async fn unassign(State(handles): State<Handles>, Path(uid): Path<String>, Body(
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct NewUser {
-    client_user_id: String,
+struct Country {
+    country: String,
 }
 
-async fn add_user(State(handles): State<Handles>, Path(uid): Path<String>, Body(new): Body<NewUser>) -> Done {
-    handles.apple.add_user(&uid, &new.client_user_id)?;
+async fn change_country(State(handles): State<Handles>, Path(uid): Path<String>, Body(new): Body<Country>) -> Done {
+    handles.apple.change_country(&uid, &new.country)?;
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Name {
+    name: String,
+}
+
+async fn rename(State(handles): State<Handles>, Path(uid): Path<String>, Body(new): Body<Name>) -> Done {
+    handles.apple.rename_location(&uid, &new.name)?;
     done()
 }
 

@@ -86,7 +86,7 @@ fn service_config_needs_no_token_and_follows_the_limits() {
     assert_eq!(got.json["limits"]["maxAssets"], json!(3));
     assert_eq!(got.json["limits"]["maxRequestPerSecond"], json!(15));
     assert_eq!(got.json["urls"]["associateAssets"], json!("https://127.0.0.1:1/mdm/v2/assets/associate"));
-    assert_eq!(got.json["urls"].get("createUsers"), None);
+    assert_eq!(got.json["urls"]["createUsers"], json!("https://127.0.0.1:1/mdm/v2/users/create"));
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod faults;
 mod https;
 mod listing;
 mod order;
+mod revoke;
+mod users;
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ fn broken_body(call: Call) -> Call {
 #[test]
 fn unknown_path_comes_before_everything() {
     let world = World::new();
-    let call = Call { method: Method::DELETE, authorization: None, ..world.get_call("users/create") };
+    let call = Call { method: Method::DELETE, authorization: None, ..world.get_call("users/destroy") };
     let got = world.outcome(&call);
     assert_eq!((got.status, got.error()), (404, 0));
 }
