@@ -3,36 +3,84 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::Method;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 
 use super::admission::{Admitted, Session};
+use super::claim::NewConfig;
 use super::endpoint::{BASE_PATH, Call, Endpoint, Flow, Outcome, Reply};
 use super::engine::Job;
 use super::errors::{AppleError, Refusal};
 use super::faults::{Fault, RetryAfter};
-use super::query::Query;
+use super::notices::{NotificationTarget, Outgoing};
 use super::state::{CallRecord, State, apple_time};
 use super::switches::{ExpDate, MdmInfoUnset, Token200};
-use super::wire::{Common, ErrorBody, NotificationType};
+use super::wire::{Common, ErrorBody};
 
 /// A reply and the work that was accepted with it.
 pub(super) type Performed = Result<(Reply, Option<Job>), Refusal>;
 
+/// What is to be done about a call.
+pub(super) enum Step {
+    Done(Answered),
+    /// A notification has to be delivered first; then [`State::answer_tested`] goes on.
+    Test(Box<Tested>),
+}
+
+/// A call that is answered. The job, if there is one, is to be started whatever becomes of the reply.
+pub(super) struct Answered {
+    pub outcome: Outcome,
+    pub job: Option<Job>,
+    /// How long the reply is held back.
+    pub delay: Duration,
+}
+
+/// A `POST client/config` that waits for its test.
+pub(super) struct Tested {
+    pub letter: Outgoing,
+    pub target: NotificationTarget,
+    config: NewConfig,
+    session: Session,
+    fault: Option<Fault>,
+}
+
 impl State {
-    /// Answers one call completely. The job, if there is one, is to be started whatever becomes of the reply.
-    pub(super) fn answer(&mut self, call: &Call, now: Timestamp) -> (Outcome, Option<Job>) {
+    /// Answers one call, completely or up to the test notification.
+    pub(super) fn answer(&mut self, call: &Call, now: Timestamp) -> Step {
         let mut u_id = None;
-        let mut error = None;
-        let (outcome, job) = match Endpoint::of(&call.path) {
-            None => (Outcome::Reply(Reply::text(404, "There is nothing here.\n")), None),
-            Some(endpoint) => match self.attempt(endpoint, call, now, &mut u_id) {
-                Ok(done) => done,
-                Err(refusal) => {
-                    error = Some(refusal.error);
-                    (Outcome::Reply(self.refuse(refusal, now)), None)
-                }
-            },
+        let attempted = match Endpoint::of(&call.path) {
+            None => Ok(Step::Done(Answered::with(Outcome::Reply(Reply::text(404, "There is nothing here.\n"))))),
+            Some(endpoint) => self.attempt(endpoint, call, now, &mut u_id),
+        };
+        match attempted {
+            Ok(Step::Test(tested)) => Step::Test(tested),
+            Ok(Step::Done(answered)) => Step::Done(self.close(call, u_id, Ok(answered), now)),
+            Err(refusal) => Step::Done(self.close(call, u_id, Err(refusal), now)),
+        }
+    }
+
+    /// Answers the call whose test notification was or was not accepted.
+    pub(super) fn answer_tested(&mut self, call: &Call, tested: Tested, accepted: bool, now: Timestamp) -> Answered {
+        let Tested { config, session, fault, .. } = tested;
+        let reply = if accepted {
+            self.store_client_config(config, &session).and_then(|()| self.client_config(call, &session, now))
+        } else {
+            Err(AppleError::UrlUnreachable.into())
+        };
+        self.close(call, Some(session.u_id), reply.map(|reply| Answered::after(fault, reply, None)), now)
+    }
+
+    fn close(
+        &mut self,
+        call: &Call,
+        u_id: Option<String>,
+        result: Result<Answered, Refusal>,
+        now: Timestamp,
+    ) -> Answered {
+        let error = result.as_ref().err().map(|refusal| refusal.error.number());
+        let answered = match result {
+            Ok(answered) => answered,
+            Err(refusal) => Answered::with(Outcome::Reply(self.refuse(refusal, now))),
         };
         self.record(CallRecord {
             at: now,
@@ -40,13 +88,13 @@ impl State {
             endpoint: call.path.strip_prefix(BASE_PATH).unwrap_or(&call.path).to_owned(),
             query: call.query.clone(),
             u_id,
-            status: match &outcome {
+            status: match &answered.outcome {
                 Outcome::Reply(reply) => Some(reply.status),
-                Outcome::Closed | Outcome::Reset => None,
+                Outcome::Closed | Outcome::Silent | Outcome::Reset => None,
             },
-            error_number: error.map(AppleError::number),
+            error_number: error,
         });
-        (outcome, job)
+        answered
     }
 
     fn attempt(
@@ -55,42 +103,28 @@ impl State {
         call: &Call,
         now: Timestamp,
         u_id: &mut Option<String>,
-    ) -> Result<(Outcome, Option<Job>), Refusal> {
+    ) -> Result<Step, Refusal> {
         let Admitted { session, fault } = self.admit(endpoint, call, now, u_id)?;
-        match fault.clone() {
-            Some(Fault::InternalError) => return Err(AppleError::Internal.into()),
-            Some(Fault::TooManyRequests) => return Err(AppleError::TooManyRequests.into()),
-            Some(Fault::Unavailable(wait)) => {
-                return Err(Refusal { retry_after: Some(wait), ..AppleError::Unavailable.into() });
-            }
-            Some(Fault::BadGateway) => {
-                let page =
-                    "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>";
-                return Ok((Outcome::Reply(Reply::html(502, page)), None));
-            }
-            Some(Fault::ClosedBeforeEffect) => return Ok((Outcome::Closed, None)),
-            Some(Fault::Reset) => return Ok((Outcome::Reset, None)),
-            Some(Fault::Canned(canned)) => return Ok((Outcome::Reply(canned.reply()), None)),
-            Some(
-                Fault::ClosedAfterEffect | Fault::TruncatedJson | Fault::Rewritten(_) | Fault::Endless | Fault::Drip(_),
-            )
-            | None => {}
+        if let Some(outcome) = instead(fault.as_ref())? {
+            return Ok(Step::Done(Answered::with(outcome)));
         }
-        let (reply, job) = match session {
+        let (reply, mut job) = match session {
             None => (self.service_config(call)?, None),
+            Some(session) if endpoint == Endpoint::ClientConfig && call.method == Method::POST => {
+                let config = self.read_client_config(call)?;
+                if let Some(target) = config.target.clone() {
+                    let letter = self.test_letter(&session);
+                    return Ok(Step::Test(Box::new(Tested { letter, target, config, session, fault })));
+                }
+                self.store_client_config(config, &session)?;
+                (self.client_config(call, &session, now)?, None)
+            }
             Some(session) => self.perform(endpoint, call, &session, now)?,
         };
-        let outcome = match fault {
-            Some(Fault::ClosedAfterEffect) => Outcome::Closed,
-            Some(Fault::TruncatedJson) => Outcome::Reply(truncated(reply)),
-            Some(Fault::Rewritten(rewriting)) => Outcome::Reply(rewriting.apply(reply)),
-            Some(Fault::Endless) => Outcome::Reply(Reply { flow: Flow::Endless, ..reply }),
-            Some(Fault::Drip(seconds)) => {
-                Outcome::Reply(Reply { flow: Flow::Drip(Duration::from_secs(seconds.into())), ..reply })
-            }
-            _ => Outcome::Reply(reply),
-        };
-        Ok((outcome, job))
+        if let (Some(job), Some(Fault::TasksFail(error))) = (&mut job, &fault) {
+            job.doom(error.number());
+        }
+        Ok(Step::Done(Answered::after(fault, reply, job)))
     }
 
     fn perform(&mut self, endpoint: Endpoint, call: &Call, session: &Session, now: Timestamp) -> Performed {
@@ -108,34 +142,12 @@ impl State {
         }
     }
 
-    fn service_config(&self, call: &Call) -> Result<Reply, Refusal> {
-        Query::parse(&call.query, &[])?;
-        let urls: serde_json::Map<String, serde_json::Value> = Endpoint::all()
-            .filter_map(|endpoint| Some((endpoint.url_key()?.to_owned(), endpoint)))
-            .map(|(key, endpoint)| (key, format!("{}{}", self.base_url, endpoint.name()).into()))
-            .collect();
-        let errors: Vec<ErrorBody> = AppleError::ALL
-            .into_iter()
-            // 9622 is met in practice, but stands in no table of the second version.
-            .filter(|error| *error != AppleError::InvalidToken)
-            .map(ErrorBody::from)
-            .collect();
-        let types = [
-            NotificationType::AssetManagement,
-            NotificationType::UserManagement,
-            NotificationType::UserAssociated,
-            NotificationType::AssetCount,
-        ];
-        let body = json!({"errorCodes": errors, "limits": self.limits, "notificationTypes": types, "urls": urls});
-        Ok(Reply::json(200, &body))
-    }
-
     fn refuse(&mut self, refusal: Refusal, now: Timestamp) -> Reply {
         if refusal.strict {
             self.counters.refused += 1;
         }
         let hidden = self.switches.token_200 == Token200::OkWithBody && refusal.error.is_about_the_token();
-        let status = if hidden { 200 } else { refusal.error.status() };
+        let usual = if hidden { 200 } else { refusal.error.status() };
         let body = ErrorBody {
             error_number: refusal.error.number(),
             error_message: refusal.message(),
@@ -149,7 +161,7 @@ impl State {
             }
         });
         let headers = retry_after.map(|wait| ("retry-after".to_owned(), wait)).into_iter().collect();
-        Reply { headers, ..Reply::json(status, &body) }
+        Reply { headers, ..Reply::json(refusal.status.unwrap_or(usual), &body) }
     }
 
     /// The members every authenticated reply carries.
@@ -166,6 +178,63 @@ impl State {
             token_expiration_date: (close || self.switches.exp_date == ExpDate::Always)
                 .then(|| apple_time(session.expires)),
         }
+    }
+}
+
+impl Answered {
+    fn with(outcome: Outcome) -> Answered {
+        Answered { outcome, job: None, delay: Duration::ZERO }
+    }
+
+    /// What a fault leaves of a reply to a call that was carried out.
+    fn after(fault: Option<Fault>, reply: Reply, job: Option<Job>) -> Answered {
+        let delay = match fault {
+            Some(Fault::SlowReply(seconds)) => Duration::from_secs(seconds.into()),
+            _ => Duration::ZERO,
+        };
+        let outcome = match fault {
+            Some(Fault::ClosedAfterEffect) => Outcome::Closed,
+            Some(Fault::SilentAfterEffect) => Outcome::Silent,
+            Some(Fault::TruncatedJson) => Outcome::Reply(truncated(reply)),
+            Some(Fault::Rewritten(rewriting)) => Outcome::Reply(rewriting.apply(reply)),
+            Some(Fault::Endless) => Outcome::Reply(Reply { flow: Flow::Endless, ..reply }),
+            Some(Fault::Drip(seconds)) => {
+                Outcome::Reply(Reply { flow: Flow::Drip(Duration::from_secs(seconds.into())), ..reply })
+            }
+            _ => Outcome::Reply(reply),
+        };
+        Answered { outcome, job, delay }
+    }
+}
+
+/// What a fault does instead of the call; nothing when the call is carried out.
+pub(super) fn instead(fault: Option<&Fault>) -> Result<Option<Outcome>, Refusal> {
+    match fault {
+        Some(Fault::InternalError) => Err(AppleError::Internal.into()),
+        Some(Fault::TooManyRequests) => Err(AppleError::TooManyRequests.into()),
+        Some(Fault::Withdrawn) => Err(AppleError::Withdrawn.into()),
+        Some(Fault::Unavailable(wait)) => {
+            Err(Refusal { retry_after: Some(wait.clone()), ..AppleError::Unavailable.into() })
+        }
+        Some(Fault::BadGateway) => {
+            let page = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>";
+            Ok(Some(Outcome::Reply(Reply::html(502, page))))
+        }
+        Some(Fault::ClosedBeforeEffect) => Ok(Some(Outcome::Closed)),
+        Some(Fault::SilentBeforeEffect) => Ok(Some(Outcome::Silent)),
+        Some(Fault::Reset) => Ok(Some(Outcome::Reset)),
+        Some(Fault::Canned(canned)) => Ok(Some(Outcome::Reply(canned.clone().reply()))),
+        Some(
+            Fault::ClosedAfterEffect
+            | Fault::SilentAfterEffect
+            | Fault::TruncatedJson
+            | Fault::Rewritten(_)
+            | Fault::Endless
+            | Fault::Drip(_)
+            | Fault::SlowReply(_)
+            | Fault::TasksFail(_),
+        )
+        | None => Ok(None),
     }
 }
 

@@ -117,6 +117,8 @@ pub enum Outcome {
     Reply(Reply),
     /// The connection is closed without a reply.
     Closed,
+    /// The connection stays open and nothing comes.
+    Silent,
     /// The connection is reset without a reply.
     Reset,
 }

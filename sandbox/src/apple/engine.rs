@@ -5,14 +5,16 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 
-use super::Inner;
 use super::errors::AppleError;
 use super::location::{AssetKey, Held, Holder, Location, Table, Target};
+use super::notices::Finished;
 use super::roster::Wish;
 use super::state::State;
-use super::switches::{Repeated, Shortage, Switches};
+use super::switches::{Repeated, Satisfied, Shortage, Switches};
 use super::wire::{Element, EventStatus, EventType, UserRecord};
+use super::{Inner, sender};
 use crate::chance::Chance;
 use crate::clock::Clock;
 
@@ -42,15 +44,22 @@ pub(super) struct Job {
     short: Option<BTreeSet<AssetKey>>,
     /// What this event has assigned.
     given: Vec<(AssetKey, Holder)>,
+    /// With what all its tasks fail, whatever they are.
+    doom: Option<AppleError>,
 }
 
 impl Job {
     pub(super) fn new(u_id: String, event_id: String, kind: EventType, tasks: Vec<Task>) -> Job {
-        Job { u_id, event_id, kind, tasks, next: 0, short: None, given: Vec::new() }
+        Job { u_id, event_id, kind, tasks, next: 0, short: None, given: Vec::new(), doom: None }
     }
 
     pub(super) fn len(&self) -> usize {
         self.tasks.len()
+    }
+
+    /// All tasks will fail.
+    pub(super) fn doom(&mut self, error: AppleError) {
+        self.doom = Some(error);
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -86,7 +95,21 @@ pub(super) async fn run(apple: Weak<Inner>, clock: Clock, mut job: Job) {
         clock.sleep(delay).await;
         let Some(apple) = apple.upgrade() else { return };
         apple.lock().advance(&mut job, clock.now());
+        sender::flush(&apple);
     }
+}
+
+/// Does the first chunk of a job at once, and waits until its notifications have been sent; then the rest as usual.
+pub(super) async fn run_early(apple: Weak<Inner>, clock: Clock, mut job: Job, told: oneshot::Sender<()>) {
+    let Some(inner) = apple.upgrade() else { return };
+    inner.lock().advance(&mut job, clock.now());
+    for sent in sender::flush(&inner) {
+        // An error says that the notification could not be sent at all.
+        let _ = sent.await;
+    }
+    drop(inner);
+    let _ = told.send(());
+    run(apple, clock, job).await;
 }
 
 impl State {
@@ -108,13 +131,18 @@ impl State {
         let mut surroundings = Surroundings { chance, switches, managed_domain };
         let mut report = Report::default();
         for task in &chunk {
-            let result = location.perform(job, task, &mut surroundings);
+            let result = match job.doom {
+                Some(error) => Err(error),
+                None => location.perform(job, task, &mut surroundings),
+            };
             let Some(event) = location.events.get_mut(&job.event_id) else { return };
             match result {
                 Ok(done) => {
                     event.completed += 1;
+                    if !done.changed.is_empty() || surroundings.switches.satisfied == Satisfied::Listed {
+                        report.done.push(done.element);
+                    }
                     report.changed.extend(done.changed);
-                    report.done.push(done.element);
                 }
                 Err(error) => {
                     let (asset, target) = blamed(task);
@@ -126,6 +154,14 @@ impl State {
         location.wrote(&Vec::from_iter(report.changed), now);
         if job.is_done() {
             location.settle(job, now);
+        }
+        let (u_id, event_id, kind) = (&job.u_id, &job.event_id, job.kind);
+        if !report.done.is_empty() {
+            let elements = report.done;
+            self.notify_finished(Finished { u_id, event_id, kind, error: None, elements }, now);
+        }
+        for (error, elements) in report.failed {
+            self.notify_finished(Finished { u_id, event_id, kind, error: Some(error), elements }, now);
         }
     }
 

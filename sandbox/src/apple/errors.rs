@@ -18,9 +18,13 @@ pub enum AppleError {
     TokenExpired = 9621,
     InvalidToken = 9622,
     TokenRevoked = 9625,
+    Withdrawn = 9634,
     AccountUnusable = 9635,
+    Facilitator = 9637,
     AccountTaken = 9641,
+    Maintenance = 9644,
     TooManyRequests = 9646,
+    LegacyToken = 9647,
     PageOutOfRange = 9650,
     TooManyAssets = 9700,
     TooManyUsers = 9701,
@@ -56,7 +60,7 @@ pub enum AppleError {
 
 impl AppleError {
     /// All of them, by number.
-    pub const ALL: [AppleError; 41] = [
+    pub const ALL: [AppleError; 45] = [
         AppleError::LoginRequired,
         AppleError::InvalidArgument,
         AppleError::Internal,
@@ -64,9 +68,13 @@ impl AppleError {
         AppleError::TokenExpired,
         AppleError::InvalidToken,
         AppleError::TokenRevoked,
+        AppleError::Withdrawn,
         AppleError::AccountUnusable,
+        AppleError::Facilitator,
         AppleError::AccountTaken,
+        AppleError::Maintenance,
         AppleError::TooManyRequests,
+        AppleError::LegacyToken,
         AppleError::PageOutOfRange,
         AppleError::TooManyAssets,
         AppleError::TooManyUsers,
@@ -113,13 +121,30 @@ impl AppleError {
             | AppleError::InvalidToken
             | AppleError::TokenRevoked
             | AppleError::MalformedAuthorization => 401,
+            AppleError::Facilitator | AppleError::LegacyToken => 403,
             AppleError::Internal => 500,
+            AppleError::Withdrawn => 410,
             AppleError::TooManyRequests => 429,
             AppleError::WrongMethod => 405,
             AppleError::WrongContentType => 415,
             AppleError::Unavailable => 503,
             _ => 400,
         }
+    }
+
+    /// Whether `service/config` lists it. 9622 is met in practice, but stands in no table of the second version; others
+    /// stand in the tables only.
+    pub(super) fn is_published(self) -> bool {
+        !matches!(
+            self,
+            AppleError::InvalidToken
+                | AppleError::AccountUnusable
+                | AppleError::Facilitator
+                | AppleError::AccountTaken
+                | AppleError::Maintenance
+                | AppleError::LegacyToken
+                | AppleError::Unavailable
+        )
     }
 
     /// Whether the error is about the token itself: those real clients have met with status 200 (switch `token-200`).
@@ -140,9 +165,13 @@ impl AppleError {
             AppleError::TokenExpired => "The content token has expired.",
             AppleError::InvalidToken => "The content token is invalid.",
             AppleError::TokenRevoked => "The content token was revoked.",
+            AppleError::Withdrawn => "This service is no longer there.",
             AppleError::AccountUnusable => "The Apple Account cannot be linked to this user.",
+            AppleError::Facilitator => "Facilitator accounts are not allowed here.",
             AppleError::AccountTaken => "The Apple Account is linked to another user.",
+            AppleError::Maintenance => "The service is under maintenance.",
             AppleError::TooManyRequests => "Too many requests for this organisation.",
+            AppleError::LegacyToken => "Legacy tokens are not allowed here.",
             AppleError::PageOutOfRange => "The page index is out of range.",
             AppleError::TooManyAssets => "Too many assets in one request.",
             AppleError::TooManyUsers => "Too many clientUserIds in one request.",
@@ -194,6 +223,8 @@ pub(super) struct Refusal {
     /// The message was not what Apple documents (unknown or ill-typed key): counted as `refused`.
     pub strict: bool,
     pub retry_after: Option<RetryAfter>,
+    /// Another status than the documented one.
+    pub status: Option<u16>,
 }
 
 impl Refusal {
@@ -217,6 +248,6 @@ impl Refusal {
 
 impl From<AppleError> for Refusal {
     fn from(error: AppleError) -> Refusal {
-        Refusal { error, info: None, detail: None, strict: false, retry_after: None }
+        Refusal { error, info: None, detail: None, strict: false, retry_after: None, status: None }
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::endpoint::{Flow, Reply};
+use super::errors::AppleError;
 use crate::chance::Chance;
 
 /// Something that goes wrong with a call which passed the checks before it.
@@ -34,6 +35,16 @@ pub enum Fault {
     Endless,
     /// Everything was done, but the body comes byte by byte, so many seconds apart.
     Drip(u32),
+    /// 410 with 9634: there is no such service any more.
+    Withdrawn,
+    /// Nothing was done and nobody ever answers.
+    SilentBeforeEffect,
+    /// Everything was done, but nobody ever answers.
+    SilentAfterEffect,
+    /// Everything was done, but the reply comes after so many seconds.
+    SlowReply(u32),
+    /// The event is accepted, and all its tasks fail with this.
+    TasksFail(TaskError),
 }
 
 /// A reply written out: of something between here and Apple, or of an Apple beside itself.
@@ -102,6 +113,25 @@ impl Canned {
     pub(super) fn reply(self) -> Reply {
         let Canned { status, content_type, headers, body } = self;
         Reply { status, content_type: content_type.into(), headers, body: body.into(), flow: Flow::AtOnce }
+    }
+}
+
+/// What can befall a task at Apple's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskError {
+    /// 9603.
+    Internal,
+    /// 9644.
+    Maintenance,
+}
+
+impl TaskError {
+    pub(super) fn number(self) -> AppleError {
+        match self {
+            TaskError::Internal => AppleError::Internal,
+            TaskError::Maintenance => AppleError::Maintenance,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use jiff::Timestamp;
 
 use super::errors::AppleError;
+use super::notices::NotificationTarget;
 use super::roster::Roster;
 use super::state::UNLIMITED;
 use super::versions::Versions;
@@ -20,6 +21,7 @@ pub(super) struct Location {
     pub platform: Platform,
     pub website: String,
     pub mdm_info: Option<MdmInfo>,
+    pub notification_target: Option<NotificationTarget>,
     pub notification_types: Vec<NotificationType>,
     pub assets: BTreeMap<AssetKey, Asset>,
     pub users: Roster,
@@ -163,6 +165,7 @@ impl Location {
             platform,
             website: website.to_owned(),
             mdm_info: None,
+            notification_target: None,
             notification_types: Vec::new(),
             assets: BTreeMap::new(),
             users: Roster::default(),

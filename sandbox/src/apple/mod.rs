@@ -9,6 +9,7 @@ mod admission;
 mod body;
 mod calls;
 mod claim;
+mod discovery;
 mod endpoint;
 mod engine;
 mod errors;
@@ -18,10 +19,12 @@ mod limits;
 mod listing;
 mod location;
 mod manage;
+mod notices;
 mod people;
 mod purchases;
 mod query;
 mod roster;
+mod sender;
 pub mod server;
 mod state;
 mod store_front;
@@ -36,13 +39,17 @@ mod wire;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::oneshot;
+
 pub use self::admin::{AdminError, NewLocation};
 pub use self::endpoint::{BASE_PATH, Call, Flow, Outcome, Reply};
 pub use self::errors::AppleError;
-pub use self::faults::{Canned, Fault, FaultRule, Often, RetryAfter, Rewriting};
+pub use self::faults::{Canned, Fault, FaultRule, Often, RetryAfter, Rewriting, TaskError};
 pub use self::limits::Limits;
+pub use self::notices::{Delivery, NotificationRecord};
 pub use self::people::NewUser;
 pub use self::purchases::{AssetName, NewAsset, StoreNumbers};
+pub use self::sender::NotificationRoute;
 pub use self::state::{CallRecord, Counters, UNLIMITED};
 pub use self::switches::*;
 pub use self::view::{AssetView, AssignmentView, EventView, LocationView, StateView, TokenView, UserView};
@@ -50,6 +57,8 @@ pub use self::wire::{
     EventStatus, EventType, MdmInfo, NotificationType, Platform, PricingParam, ProductType, UserStatus,
 };
 
+use self::calls::{Answered, Step};
+use self::engine::Job;
 use self::state::State;
 use crate::chance::Chance;
 use crate::clock::Clock;
@@ -85,22 +94,52 @@ impl Apple {
             faults: Vec::new(),
             counters: Counters::default(),
             log: VecDeque::new(),
+            network: None,
+            outbox: Vec::new(),
+            deliveries: VecDeque::new(),
         };
         Apple(Arc::new(Inner { state: Mutex::new(state), clock }))
     }
 
-    /// Answers one call. Work that it starts goes on in a task of the current tokio runtime.
-    pub fn call(&self, call: &Call) -> Outcome {
-        let now = self.0.clock.now();
-        let (outcome, job) = self.lock().answer(call, now);
+    /// Answers one call. Work that it starts goes on in tasks of the current tokio runtime. Ready at once, except for
+    /// replies that are held back and for calls that send a notification first.
+    pub async fn call(&self, call: &Call) -> Outcome {
+        let step = self.lock().answer(call, self.0.clock.now());
+        let Answered { outcome, job, delay } = match step {
+            Step::Done(answered) => answered,
+            Step::Test(tested) => {
+                let accepted = sender::test(&self.0, &tested.letter, &tested.target).await;
+                self.lock().answer_tested(call, *tested, accepted, self.0.clock.now())
+            }
+        };
         if let Some(job) = job {
-            tokio::spawn(engine::run(Arc::downgrade(&self.0), self.0.clock.clone(), job));
+            self.start(job).await;
+        }
+        if !delay.is_zero() {
+            self.0.clock.sleep(delay).await;
         }
         outcome
     }
 
     fn clock(&self) -> Clock {
         self.0.clock.clone()
+    }
+
+    async fn start(&self, job: Job) {
+        let (apple, clock) = (Arc::downgrade(&self.0), self.0.clock.clone());
+        if self.lock().switches.notif_early == NotifEarly::Off {
+            tokio::spawn(engine::run(apple, clock, job));
+            return;
+        }
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(engine::run_early(apple, clock, job, tell));
+        // An error says that the sandbox ends.
+        let _ = told.await;
+    }
+
+    /// Sends the notifications that a change at Apple's side has caused.
+    fn flush(&self) {
+        sender::flush(&self.0);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

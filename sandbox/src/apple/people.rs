@@ -1,12 +1,13 @@
 //! Users at Apple without this API: people accept invitations, and records of earlier times are there.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::Apple;
 use super::admin::AdminError;
 use super::location::{Held, Holder, Location, Table};
 use super::roster::{User, Wish};
-use super::wire::UserStatus;
+use super::wire::{NotificationType, UserStatus};
 
 /// A record to add, as it may be there from earlier times.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -89,6 +90,10 @@ impl Apple {
         {
             location.wrote(&[Table::Assets, Table::Assignments], now);
         }
+        let user = location.users.get(earlier.unwrap_or(new)).map(User::to_record);
+        state.notify(u_id, NotificationType::UserAssociated, json!({"associatedUsers": Vec::from_iter(user)}), now);
+        drop(state);
+        self.flush();
         Ok(())
     }
 

@@ -1,14 +1,20 @@
 //! Licences at Apple without this API: bought, refunded, moved between locations, and given or taken by other hands.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::Apple;
 use super::admin::AdminError;
 use super::location::{Asset, AssetKey, Held, Holder, Location, Table};
 use super::state::{State, UNLIMITED};
-use super::wire::{PricingParam, ProductType};
+use super::wire::{NotificationType, PricingParam, ProductType};
 use crate::world::Product;
+
+/// Apple moves no more licences at a time.
+const MOST_TRANSFERRED: u32 = 24_999;
 
 /// An asset to add to a location, and its product if the store does not have it yet.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -135,6 +141,7 @@ impl Apple {
         let key = AssetKey { adam_id: new.adam_id, pricing_param: new.pricing_param };
         let is_app = new.product_type == ProductType::App;
         let earlier = location.assets.remove(&key);
+        let (unlimited, delta) = (new.unlimited, new.total - earlier.as_ref().map_or(0, |asset| asset.total));
         let asset = Asset {
             product_type: new.product_type,
             device_assignable: new.device_assignable.unwrap_or(is_app),
@@ -145,9 +152,16 @@ impl Apple {
             unlimited: new.unlimited,
             holders: earlier.map(|asset| asset.holders).unwrap_or_default(),
         };
-        location.assets.insert(key, asset);
+        location.assets.insert(key.clone(), asset);
         location.wrote(&[Table::Assets], now);
         state.products.entry(product.adam_id.clone()).or_insert(product);
+        match (unlimited, delta) {
+            (true, _) => state.notify(u_id, NotificationType::UnlimitedAsset, json!(key.to_ref()), now),
+            (false, 0) => {}
+            (false, delta) => state.notify_count(u_id, &key, delta, now),
+        }
+        drop(state);
+        self.flush();
         Ok(())
     }
 
@@ -159,6 +173,29 @@ impl Apple {
     /// Licences that nobody holds are refunded: they leave the total.
     pub fn refund(&self, u_id: &str, asset: &AssetName, count: u32) -> Result<(), AdminError> {
         self.change_total(u_id, asset, -i64::from(count))
+    }
+
+    /// Licences that nobody holds move to another location: `ASSET_COUNT` on both sides.
+    pub fn transfer(&self, from: &str, to: &str, asset: &AssetName, count: u32) -> Result<(), AdminError> {
+        if count > MOST_TRANSFERRED {
+            let text = format!("{count} licences are too many for one transfer; it can be {MOST_TRANSFERRED}");
+            return Err(AdminError::Invalid(text));
+        }
+        let now = self.0.clock.now();
+        let mut state = self.lock();
+        let count = i64::from(count);
+        let key = asset.key();
+        let kind = known_asset(state.known_location(from)?, from, asset)?.clone();
+        let target = state.known_location(to)?;
+        let owned_there = target.assets.get(&key).map_or(0, |asset| asset.total);
+        check_total(owned_there + count)?;
+        state.change_total(from, asset, -count, now)?;
+        let there = Asset { total: 0, retired: 0, holders: BTreeMap::new(), ..kind };
+        state.known_location(to)?.assets.entry(key).or_insert(there);
+        state.change_total(to, asset, count, now)?;
+        drop(state);
+        self.flush();
+        Ok(())
     }
 
     /// A licence is assigned by other hands, at once. True when it is new.
@@ -187,7 +224,9 @@ impl Apple {
 
     fn change_total(&self, u_id: &str, asset: &AssetName, by: i64) -> Result<(), AdminError> {
         let now = self.0.clock.now();
-        self.lock().change_total(u_id, asset, by, now)
+        self.lock().change_total(u_id, asset, by, now)?;
+        self.flush();
+        Ok(())
     }
 }
 
@@ -204,7 +243,13 @@ impl State {
         }
         owned.total = total;
         location.wrote(&[Table::Assets], now);
+        self.notify_count(u_id, &asset.key(), by, now);
         Ok(())
+    }
+
+    fn notify_count(&mut self, u_id: &str, key: &AssetKey, delta: i64, now: Timestamp) {
+        let content = json!({"adamId": key.adam_id, "pricingParam": key.pricing_param, "countDelta": delta});
+        self.notify(u_id, NotificationType::AssetCount, content, now);
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) async fn handle(apple: Apple, supervisor: Supervisor, request: Reques
         supervisor.carry_out(kill).await;
         return Answer::HangUp;
     }
-    let outcome = apple.call(&call);
+    let outcome = apple.call(&call).await;
     if let Some(kill) = arrival.kill(When::After) {
         supervisor.carry_out(kill).await;
         return Answer::HangUp;
@@ -44,6 +44,8 @@ pub(crate) async fn handle(apple: Apple, supervisor: Supervisor, request: Reques
         Outcome::Reply(reply) => response(reply, apple.clock()).map_or(Answer::HangUp, Answer::Reply),
         Outcome::Closed => Answer::HangUp,
         Outcome::Reset => Answer::Reset,
+        // Until the client has had enough.
+        Outcome::Silent => std::future::pending().await,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Plain data and small rules about it. It knows nothing of HTTP and sends nothing.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,8 +11,10 @@ use serde::Serialize;
 use super::faults::FaultRule;
 use super::limits::Limits;
 use super::location::Location;
+use super::notices::{NotificationRecord, Outgoing};
 use super::switches::Switches;
 use crate::chance::Chance;
+use crate::device::http::Network;
 use crate::world::Product;
 
 /// `totalCount` of an unlimited asset. Apple: Managing assets.
@@ -36,6 +39,11 @@ pub(super) struct State {
     pub faults: Vec<FaultRule>,
     pub counters: Counters,
     pub log: VecDeque<CallRecord>,
+    /// How notifications reach their receivers; `None` while nobody has said.
+    pub network: Option<Arc<dyn Network>>,
+    /// Notifications that nobody delivers yet.
+    pub outbox: Vec<Outgoing>,
+    pub deliveries: VecDeque<NotificationRecord>,
 }
 
 /// A content token of a location.

@@ -28,6 +28,14 @@ choices! {
     UnknownAsset { NotEnoughLater, InvalidNow }
     /// A clientUserId that nobody registered (9609).
     UnknownUser { RefusedNow, FailsLater }
+    /// Tasks that were satisfied before, in notifications.
+    Satisfied { Listed, Omitted }
+    /// Whether the first notifications of an event come before its eventId.
+    NotifEarly { Off, On }
+    /// What happens to notifications.
+    NotifFault { Off, Duplicate, Drop, Reorder, WrongSecret, Split, UnknownType }
+    /// What came with June 2026: subscriptions, unlimited assets, the published rate.
+    Profile2026 { On, Off }
     /// Users and serials in one request.
     BothTargets { Accept, Refuse }
     /// Removed assignments in an answer to `sinceVersionId`.
@@ -67,6 +75,15 @@ pub struct Switches {
     /// How long after the end of the event a device's store sees the licence. 0: as soon as the task is done.
     pub device_lag_seconds: u64,
     pub filter_bad: FilterBad,
+    pub satisfied: Satisfied,
+    pub notif_early: NotifEarly,
+    pub notif_fault: NotifFault,
+    /// How many of a hundred notifications `notif-fault` strikes.
+    pub notif_fault_percent: u8,
+    /// How long after the first and the second attempt the next one is made.
+    pub notif_retry_seconds: [u64; 2],
+    #[serde(rename = "profile-2026")]
+    pub profile_2026: Profile2026,
     /// How long a chunk of an event takes, from and to.
     pub chunk_delay_ms: [u64; 2],
 }
@@ -102,6 +119,12 @@ impl Default for Switches {
             event_ttl_seconds: 24 * 3600,
             device_lag_seconds: 0,
             filter_bad: FilterBad::default(),
+            satisfied: Satisfied::default(),
+            notif_early: NotifEarly::default(),
+            notif_fault: NotifFault::default(),
+            notif_fault_percent: 100,
+            notif_retry_seconds: [60, 180],
+            profile_2026: Profile2026::default(),
             chunk_delay_ms: [200, 800],
         }
     }

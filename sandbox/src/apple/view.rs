@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::location::Holder;
 use super::state::State;
-use super::wire::{EventStatus, EventType, MdmInfo, Platform, PricingParam, ProductType, UserStatus};
+use super::wire::{EventStatus, EventType, MdmInfo, NotificationType, Platform, PricingParam, ProductType, UserStatus};
 use super::{Apple, Counters, Limits, Switches};
 
 /// Everything that the simulated Apple holds. Token texts are shown: they open nothing but this sandbox.
@@ -32,6 +32,8 @@ pub struct LocationView {
     pub country: String,
     pub platform: Platform,
     pub mdm_info: Option<MdmInfo>,
+    pub notification_url: Option<String>,
+    pub notification_types: Vec<NotificationType>,
     pub tokens: Vec<TokenView>,
     /// In the order they were made, retired ones included.
     pub users: Vec<UserView>,
@@ -185,6 +187,8 @@ impl State {
             country: location.country.clone(),
             platform: location.platform,
             mdm_info: location.mdm_info.clone(),
+            notification_url: location.notification_target.as_ref().map(|target| target.url.clone()),
+            notification_types: location.notification_types.clone(),
             tokens,
             users: users.collect(),
             assets: assets.collect(),

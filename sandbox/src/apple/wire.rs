@@ -1,5 +1,7 @@
 //! Apple's JSON as the sandbox reads and writes it. What is read is read strictly; nothing here knows the state.
 
+use std::fmt;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::errors::AppleError;
@@ -142,6 +144,25 @@ pub enum NotificationType {
     TestNotification,
 }
 
+impl NotificationType {
+    /// Whether it came with June 2026.
+    pub(super) fn is_of_2026(self) -> bool {
+        matches!(
+            self,
+            NotificationType::SubscriptionManagement
+                | NotificationType::SubscriptionCount
+                | NotificationType::UnlimitedAsset
+        )
+    }
+}
+
+impl fmt::Display for NotificationType {
+    /// As on the wire.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// Members of every authenticated reply.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -162,6 +183,10 @@ pub(super) struct ClientConfig {
     pub country: String,
     pub default_platform: Platform,
     pub location_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notification_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notification_auth_token: Option<String>,
     pub subscribed_notification_types: Vec<NotificationType>,
     #[serde(rename = "websiteURL")]
     pub website: String,

@@ -3,6 +3,7 @@
 //! Never on Apple's paths, never on Apple's listener. Every route is a thin cover of a method on a handle, which tests in
 //! the same process call directly. Bodies are read strictly. For people and scripts on this machine: there is no login.
 
+mod notifications;
 mod people;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub fn router(handles: Handles) -> Router {
         .route("/locations/{uid}/assets", post(add_asset))
         .route("/locations/{uid}/buy", post(buy))
         .route("/locations/{uid}/refund", post(refund))
+        .route("/locations/{uid}/transfer", post(transfer))
         .route("/locations/{uid}/assign", post(assign))
         .route("/locations/{uid}/unassign", post(unassign))
         .route("/locations/{uid}/country", post(change_country))
@@ -54,6 +56,7 @@ pub fn router(handles: Handles) -> Router {
         .route("/faults", post(add_fault).delete(clear_faults))
         .route("/apns/answers", post(add_answer).delete(clear_answers))
         .route("/supervisor", get(supervisor).post(plan_kill))
+        .merge(notifications::routes())
         .merge(people::routes())
         .with_state(handles)
 }
@@ -165,6 +168,19 @@ async fn buy(State(handles): State<Handles>, Path(uid): Path<String>, Body(wish)
 
 async fn refund(State(handles): State<Handles>, Path(uid): Path<String>, Body(wish): Body<Quantity>) -> Done {
     handles.apple.refund(&uid, &wish.asset, wish.count)?;
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Transfer {
+    to: String,
+    asset: AssetName,
+    count: u32,
+}
+
+async fn transfer(State(handles): State<Handles>, Path(uid): Path<String>, Body(wish): Body<Transfer>) -> Done {
+    handles.apple.transfer(&uid, &wish.to, &wish.asset, wish.count)?;
     done()
 }
 

@@ -30,9 +30,9 @@ async fn lost_reply_leaves_its_effect_and_lost_request_leaves_none() {
     let call = world.post_call("assets/associate", &manage(&[APP], &serials(1)));
     fault(&world, Fault::ClosedBeforeEffect, Often::Next(1));
     fault(&world, Fault::ClosedAfterEffect, Often::Next(1));
-    assert_eq!(world.apple.call(&call), Outcome::Closed);
+    assert_eq!(world.apple.call(&call).await, Outcome::Closed);
     assert!(world.location().events.is_empty());
-    assert_eq!(world.apple.call(&call), Outcome::Closed);
+    assert_eq!(world.apple.call(&call).await, Outcome::Closed);
     world.breathe().await;
     assert_eq!(world.assigned(APP), 1);
     assert!(world.apple.calls().iter().all(|record| record.status.is_none()));

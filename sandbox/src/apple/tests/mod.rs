@@ -3,6 +3,7 @@ mod engine;
 mod faults;
 mod https;
 mod listing;
+mod notices;
 mod order;
 mod revoke;
 mod users;
@@ -10,6 +11,7 @@ mod users;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use hyper::Method;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -77,13 +79,13 @@ impl World {
     }
 
     fn outcome(&self, call: &Call) -> Got {
-        match self.apple.call(call) {
+        match self.apple.call(call).now_or_never().expect("the call waits") {
             Outcome::Reply(reply) => Got {
                 status: reply.status,
                 retry_after: reply.headers.into_iter().find(|(name, _)| name == "retry-after").map(|(_, wait)| wait),
                 json: serde_json::from_slice(&reply.body).unwrap_or(Value::Null),
             },
-            Outcome::Closed | Outcome::Reset => panic!("the connection was closed"),
+            other => panic!("no reply: {other:?}"),
         }
     }
 
