@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::faults::{FaultRule, Often};
 use super::location::Location;
-use super::state::{State, Token, apple_time};
+use super::state::{State, Token, TokenKind, apple_time};
 use super::switches::Switches;
 use super::wire::{MdmInfo, Platform};
 use super::{Apple, CallRecord, Counters, Limits};
@@ -21,6 +21,8 @@ pub enum AdminError {
     NoLocation(String),
     #[error("location {location} has no asset {adam_id}; add it first")]
     NoAsset { location: String, adam_id: String },
+    #[error("the store has no product {0}; add it as an asset first")]
+    NoProduct(String),
     #[error("no location has this token")]
     NoToken,
     #[error("location {location} has no active user {client_user_id}")]
@@ -63,13 +65,19 @@ impl Apple {
         let now = self.0.clock.now();
         let mut state = self.lock();
         let u_id = (7_300_000_000_000_000 + state.chance.below(99_999_999_999_999)).to_string();
-        let location = Location::new(new.name, new.country, new.platform, &mut state.chance, now);
+        let mut location = Location::new(new.name, new.country, new.platform, &mut state.chance, now);
+        location.lag(state.switches.lag_seconds);
         state.locations.insert(u_id.clone(), location);
         u_id
     }
 
     /// Makes a token for a location, valid for `valid` from now (Apple: a year). Returns the text of the `.vpptoken` file.
     pub fn add_token(&self, u_id: &str, valid: SignedDuration) -> Result<String, AdminError> {
+        self.add_token_of(u_id, valid, TokenKind::Full)
+    }
+
+    /// The same with other rights.
+    pub fn add_token_of(&self, u_id: &str, valid: SignedDuration, kind: TokenKind) -> Result<String, AdminError> {
         let now = self.0.clock.now();
         let mut state = self.lock();
         state.known_location(u_id)?;
@@ -79,7 +87,7 @@ impl Apple {
         let secret = BASE64_STANDARD.encode(format!("sandbox-token-{}", state.chance.uuid()));
         let content = json!({"token": secret, "expDate": apple_time(expires), "orgName": state.organisation});
         let text = BASE64_STANDARD.encode(content.to_string());
-        state.tokens.insert(text.clone(), Token { u_id: u_id.to_owned(), expires, revoked: false });
+        state.tokens.insert(text.clone(), Token { u_id: u_id.to_owned(), expires, revoked: false, kind });
         Ok(text)
     }
 
@@ -139,7 +147,18 @@ impl Apple {
         if from > to {
             return Err(AdminError::Invalid(format!("chunk-delay-ms {from} to {to} goes backwards")));
         }
-        self.lock().switches = switches;
+        let [from, to] = switches.other_mdm_seconds;
+        if from == 0 || from > to {
+            return Err(AdminError::Invalid(format!("other-mdm-seconds {from} to {to} is no range from 1 on")));
+        }
+        let now = self.0.clock.now();
+        let mut state = self.lock();
+        for location in state.locations.values_mut() {
+            location.lag(switches.lag_seconds);
+        }
+        state.switches = switches;
+        // Whoever meddles starts to wait now.
+        state.pass_time(now);
         Ok(())
     }
 

@@ -8,14 +8,15 @@ use jiff::{SignedDuration, Timestamp};
 use super::endpoint::{Call, Endpoint};
 use super::errors::{AppleError, Refusal};
 use super::faults::{Fault, strike};
-use super::state::State;
-use super::switches::BadTokenNumber;
+use super::state::{State, TokenKind};
+use super::switches::{BadTokenNumber, LegacyCalls, ReadOnlyToken};
 
 /// On whose behalf a call is made.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     pub u_id: String,
     pub expires: Timestamp,
+    pub kind: TokenKind,
 }
 
 /// A call that may be read.
@@ -45,6 +46,7 @@ impl State {
             _ => {
                 let session = self.session(call.authorization.as_deref(), now)?;
                 *u_id = Some(session.u_id.clone());
+                self.check_rights(session.kind, endpoint, &call.method)?;
                 self.keep_the_rate(&session.u_id, now)?;
                 Some(session)
             }
@@ -68,7 +70,24 @@ impl State {
         if token.revoked {
             return Err(AppleError::TokenRevoked.into());
         }
-        Ok(Session { u_id: token.u_id.clone(), expires: token.expires })
+        Ok(Session { u_id: token.u_id.clone(), expires: token.expires, kind: token.kind })
+    }
+
+    fn check_rights(&self, kind: TokenKind, endpoint: Endpoint, method: &Method) -> Result<(), Refusal> {
+        match kind {
+            TokenKind::ReadOnly if *method != Method::GET => {
+                let status = match self.switches.read_only_token {
+                    ReadOnlyToken::Forbidden => 403,
+                    ReadOnlyToken::Unauthorized => 401,
+                };
+                Err(Refusal { status: Some(status), ..AppleError::LoginRequired.into() })
+            }
+            TokenKind::Legacy if self.switches.legacy_calls == LegacyCalls::Refused && endpoint.is_newer() => {
+                Err(AppleError::LegacyToken.into())
+            }
+            TokenKind::Facilitator => Err(AppleError::Facilitator.into()),
+            TokenKind::Full | TokenKind::ReadOnly | TokenKind::Legacy => Ok(()),
+        }
     }
 
     /// At most `maxRequestPerSecond` calls in any second. Refused calls do not count, or a client that keeps trying

@@ -7,11 +7,12 @@ use hyper::Method;
 use jiff::{SignedDuration, Timestamp};
 
 use super::admission::{Admitted, Session};
+use super::catalogue::Counter;
 use super::claim::NewConfig;
 use super::endpoint::{BASE_PATH, Call, Endpoint, Flow, Outcome, Reply};
 use super::engine::Job;
 use super::errors::{AppleError, Refusal};
-use super::faults::{Fault, RetryAfter};
+use super::faults::Fault;
 use super::notices::{NotificationTarget, Outgoing};
 use super::state::{CallRecord, State, apple_time};
 use super::switches::{ExpDate, MdmInfoUnset, Token200};
@@ -47,10 +48,14 @@ pub(super) struct Tested {
 impl State {
     /// Answers one call, completely or up to the test notification.
     pub(super) fn answer(&mut self, call: &Call, now: Timestamp) -> Step {
+        self.pass_time(now);
         let mut u_id = None;
-        let attempted = match Endpoint::of(&call.path) {
-            None => Ok(Step::Done(Answered::with(Outcome::Reply(Reply::text(404, "There is nothing here.\n"))))),
-            Some(endpoint) => self.attempt(endpoint, call, now, &mut u_id),
+        let attempted = match (Endpoint::of(&call.path), Counter::of(&call.path)) {
+            (Some(endpoint), _) => self.attempt(endpoint, call, now, &mut u_id),
+            (None, Some(counter)) => Ok(Step::Done(self.answer_counter(counter, call, now))),
+            (None, None) => {
+                Ok(Step::Done(Answered::with(Outcome::Reply(Reply::text(404, "There is nothing here.\n")))))
+            }
         };
         match attempted {
             Ok(Step::Test(tested)) => Step::Test(tested),
@@ -85,7 +90,10 @@ impl State {
         self.record(CallRecord {
             at: now,
             method: call.method.to_string(),
-            endpoint: call.path.strip_prefix(BASE_PATH).unwrap_or(&call.path).to_owned(),
+            endpoint: match Counter::of(&call.path) {
+                Some(counter) => counter.name().to_owned(),
+                None => call.path.strip_prefix(BASE_PATH).unwrap_or(&call.path).to_owned(),
+            },
             query: call.query.clone(),
             u_id,
             status: match &answered.outcome {
@@ -153,15 +161,8 @@ impl State {
             error_message: refusal.message(),
             error_info: refusal.info,
         };
-        let retry_after = refusal.retry_after.map(|wait| match wait {
-            RetryAfter::Seconds(seconds) => seconds.to_string(),
-            RetryAfter::DateInSeconds(seconds) => {
-                let at = now.checked_add(SignedDuration::from_secs(seconds.into())).unwrap_or(now);
-                at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
-            }
-        });
-        let headers = retry_after.map(|wait| ("retry-after".to_owned(), wait)).into_iter().collect();
-        Reply { headers, ..Reply::json(refusal.status.unwrap_or(usual), &body) }
+        let wait = refusal.retry_after.map(|wait| wait.text(now));
+        Reply::json(refusal.status.unwrap_or(usual), &body).retry_after(wait)
     }
 
     /// The members every authenticated reply carries.
@@ -182,12 +183,12 @@ impl State {
 }
 
 impl Answered {
-    fn with(outcome: Outcome) -> Answered {
+    pub(super) fn with(outcome: Outcome) -> Answered {
         Answered { outcome, job: None, delay: Duration::ZERO }
     }
 
     /// What a fault leaves of a reply to a call that was carried out.
-    fn after(fault: Option<Fault>, reply: Reply, job: Option<Job>) -> Answered {
+    pub(super) fn after(fault: Option<Fault>, reply: Reply, job: Option<Job>) -> Answered {
         let delay = match fault {
             Some(Fault::SlowReply(seconds)) => Duration::from_secs(seconds.into()),
             _ => Duration::ZERO,
@@ -232,6 +233,7 @@ pub(super) fn instead(fault: Option<&Fault>) -> Result<Option<Outcome>, Refusal>
             | Fault::Endless
             | Fault::Drip(_)
             | Fault::SlowReply(_)
+            | Fault::MetadataForbidden
             | Fault::TasksFail(_),
         )
         | None => Ok(None),

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::catalogue::LOOKUP_PATH;
 use super::endpoint::{BASE_PATH, Call, Endpoint, Reply};
 use super::errors::{AppleError, Refusal};
 use super::query::Query;
@@ -20,6 +21,7 @@ impl State {
             .map(|(key, endpoint)| (key, format!("{}{}", self.base_url, endpoint.name()).into()))
             .collect();
         let origin = self.origin();
+        urls.insert("contentMetadataLookup".to_owned(), format!("{origin}{LOOKUP_PATH}").into());
         let invitation = "/WebObjects/MZFinance.woa/wa/associateVPPUserWithITSAccount?inviteCode=%25inviteCode%25&mt=8";
         urls.insert("invitationEmail".to_owned(), format!("{origin}{invitation}").into());
         let errors: Vec<ErrorBody> =

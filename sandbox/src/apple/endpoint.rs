@@ -79,6 +79,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether the first version of the service had nothing like it. `status` is new too, but nothing works without.
+    pub(super) fn is_newer(self) -> bool {
+        self == Endpoint::Revoke
+    }
+
     pub(super) fn all() -> impl Iterator<Item = Endpoint> {
         Endpoint::ALL.into_iter()
     }
@@ -107,6 +112,8 @@ pub struct Call {
     /// Without the question mark; empty when there is none.
     pub query: String,
     pub authorization: Option<String>,
+    /// Only calls about products look at it.
+    pub cookie: Option<String>,
     pub content_type: Option<String>,
     pub body: Bytes,
 }
@@ -160,7 +167,13 @@ impl Reply {
         Reply::new(status, "text/html", Bytes::from_static(body.as_bytes()))
     }
 
-    fn new(status: u16, content_type: &'static str, body: Bytes) -> Reply {
+    pub(super) fn new(status: u16, content_type: &'static str, body: Bytes) -> Reply {
         Reply { status, content_type: content_type.into(), headers: Vec::new(), body, flow: Flow::AtOnce }
+    }
+
+    /// The same with a `Retry-After`, if there is something to wait for.
+    pub(super) fn retry_after(mut self, wait: Option<String>) -> Reply {
+        self.headers.extend(wait.map(|wait| ("retry-after".to_owned(), wait)));
+        self
     }
 }

@@ -120,6 +120,7 @@ impl State {
 
     /// Does the next chunk of a job.
     pub(super) fn advance(&mut self, job: &mut Job, now: Timestamp) {
+        self.pass_time(now);
         if job.short.is_none() {
             job.short = Some(self.short_assets(job));
         }

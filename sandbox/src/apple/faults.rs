@@ -1,5 +1,6 @@
 //! Faults on demand: what goes wrong, at which calls, how often.
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -43,6 +44,8 @@ pub enum Fault {
     SilentAfterEffect,
     /// Everything was done, but the reply comes after so many seconds.
     SlowReply(u32),
+    /// 403 with the code 40300, at calls about products; others are not struck.
+    MetadataForbidden,
     /// The event is accepted, and all its tasks fail with this.
     TasksFail(TaskError),
 }
@@ -144,6 +147,19 @@ pub enum RetryAfter {
     DateInSeconds(u32),
 }
 
+impl RetryAfter {
+    /// The value of the header.
+    pub(super) fn text(&self, now: Timestamp) -> String {
+        match self {
+            RetryAfter::Seconds(seconds) => seconds.to_string(),
+            RetryAfter::DateInSeconds(seconds) => {
+                let at = now.checked_add(SignedDuration::from_secs((*seconds).into())).unwrap_or(now);
+                at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+            }
+        }
+    }
+}
+
 /// How often a fault happens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -158,7 +174,7 @@ pub enum Often {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FaultRule {
-    /// The path after `/mdm/v2/`; `None` is every endpoint.
+    /// The path after `/mdm/v2/`, or `metadata/lookup`, `public/lookup` or `artwork`; `None` is every endpoint.
     #[serde(default)]
     pub endpoint: Option<String>,
     pub fault: Fault,

@@ -9,7 +9,7 @@ use super::location::{Asset, AssetKey, Holder, Location};
 use super::query::{Filter, Query};
 use super::roster::{Roster, User};
 use super::state::State;
-use super::switches::{DeltaRemoved, EmptyPages, Switches, VersionChurn};
+use super::switches::{DeltaRemoved, EmptyPages, Profile2026, Switches, VersionChurn};
 use super::wire::{
     AssetCounts, AssetRecord, AssetsPage, AssignmentRecord, AssignmentsPage, Paging, PricingParam, ProductType,
 };
@@ -113,7 +113,12 @@ impl AssignmentFilter {
 
 impl State {
     pub(super) fn assets(&mut self, call: &Call, session: &Session, now: Timestamp) -> Result<Reply, Refusal> {
-        let query = Query::parse(&call.query, &ASSET_PARAMETERS)?;
+        let known = match self.switches.profile_2026 {
+            Profile2026::On => &ASSET_PARAMETERS[..],
+            // The last of them, `unlimited`, is new.
+            Profile2026::Off => &ASSET_PARAMETERS[..ASSET_PARAMETERS.len() - 1],
+        };
+        let query = Query::parse(&call.query, known)?;
         let filter = AssetFilter::read(&query, &self.switches)?;
         let index = query.page_index()?;
         let common = self.common(session, now);
@@ -122,6 +127,8 @@ impl State {
         if index > 0 && switches.version_churn != VersionChurn::Off {
             location.asset_versions.bump(now);
         }
+        let seen = location.seen(now);
+        let location = seen.as_deref().unwrap_or(location);
         let matching: Vec<_> = location.assets.iter().filter(|(key, asset)| filter.admits(key, asset)).collect();
         let paging = paging(matching.len(), index, &switches, location.asset_versions.id())?;
         let only_unlimited = filter.unlimited == Filter::Only(true);
@@ -151,11 +158,13 @@ impl State {
         let common = self.common(session, now);
         let switches = self.switches.clone();
         let location = self.location(session)?;
-        if let Some(id) = query.get("sinceVersionId") {
-            filter.since = Some(location.assignment_versions.change_of(id).ok_or(AppleError::BadVersion)?);
-        }
         if index > 0 && switches.version_churn != VersionChurn::Off {
             location.assignment_versions.bump(now);
+        }
+        let seen = location.seen(now);
+        let location = seen.as_deref().unwrap_or(location);
+        if let Some(id) = query.get("sinceVersionId") {
+            filter.since = Some(location.assignment_versions.change_of(id).ok_or(AppleError::BadVersion)?);
         }
         let total = matching_assignments(location, &filter, &switches).count();
         let paging = paging(total, index, &switches, location.assignment_versions.id())?;

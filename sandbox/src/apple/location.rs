@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::errors::AppleError;
 use super::notices::NotificationTarget;
+use super::past::Past;
 use super::roster::Roster;
 use super::state::UNLIMITED;
 use super::versions::Versions;
@@ -33,6 +34,8 @@ pub(super) struct Location {
     pub removed: BTreeMap<(AssetKey, Holder), u64>,
     /// When the calls of the last second were admitted.
     pub recent: VecDeque<Timestamp>,
+    /// For readers that lag.
+    pub past: Option<Past>,
 }
 
 /// Identity of an asset within a location.
@@ -175,11 +178,15 @@ impl Location {
             user_versions: Versions::new(chance, now),
             removed: BTreeMap::new(),
             recent: VecDeque::new(),
+            past: None,
         }
     }
 
-    /// Something was written: new version ids for what it was.
+    /// Something was written: new version ids for what it was, if it was anything.
     pub(super) fn wrote(&mut self, tables: &[Table], now: Timestamp) {
+        if tables.is_empty() {
+            return;
+        }
         for table in tables {
             match table {
                 Table::Assets => self.asset_versions.bump(now),
@@ -187,6 +194,7 @@ impl Location {
                 Table::Users => self.user_versions.bump(now),
             }
         }
+        self.remember(now);
     }
 
     /// Who would hold a licence given to a target now; `None` when there is no such user.

@@ -8,6 +8,7 @@ mod admin;
 mod admission;
 mod body;
 mod calls;
+mod catalogue;
 mod claim;
 mod discovery;
 mod endpoint;
@@ -19,7 +20,9 @@ mod limits;
 mod listing;
 mod location;
 mod manage;
+mod meddler;
 mod notices;
+mod past;
 mod people;
 mod purchases;
 mod query;
@@ -42,15 +45,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 pub use self::admin::{AdminError, NewLocation};
+pub use self::catalogue::{Listing, NewVersion};
 pub use self::endpoint::{BASE_PATH, Call, Flow, Outcome, Reply};
 pub use self::errors::AppleError;
 pub use self::faults::{Canned, Fault, FaultRule, Often, RetryAfter, Rewriting, TaskError};
 pub use self::limits::Limits;
+pub use self::meddler::OtherAct;
 pub use self::notices::{Delivery, NotificationRecord};
 pub use self::people::NewUser;
 pub use self::purchases::{AssetName, NewAsset, StoreNumbers};
 pub use self::sender::NotificationRoute;
-pub use self::state::{CallRecord, Counters, UNLIMITED};
+pub use self::state::{CallRecord, Counters, TokenKind, UNLIMITED};
 pub use self::switches::*;
 pub use self::view::{AssetView, AssignmentView, EventView, LocationView, StateView, TokenView, UserView};
 pub use self::wire::{
@@ -89,6 +94,7 @@ impl Apple {
             locations: BTreeMap::new(),
             tokens: HashMap::new(),
             products: BTreeMap::new(),
+            listings: BTreeMap::new(),
             switches: Switches::default(),
             limits: Limits::default(),
             faults: Vec::new(),
@@ -97,6 +103,7 @@ impl Apple {
             network: None,
             outbox: Vec::new(),
             deliveries: VecDeque::new(),
+            next_meddling: None,
         };
         Apple(Arc::new(Inner { state: Mutex::new(state), clock }))
     }

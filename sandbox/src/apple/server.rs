@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName};
 use hyper::{Request, Response};
 
 use super::Apple;
@@ -27,6 +27,7 @@ pub(crate) async fn handle(apple: Apple, supervisor: Supervisor, request: Reques
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         authorization: header(&parts.headers, AUTHORIZATION),
+        cookie: header(&parts.headers, COOKIE),
         content_type: header(&parts.headers, CONTENT_TYPE),
         body: body.to_bytes(),
     };

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::catalogue::Listing;
 use super::faults::FaultRule;
 use super::limits::Limits;
 use super::location::Location;
@@ -34,6 +35,8 @@ pub(super) struct State {
     /// By the text of the token, which is what clients send.
     pub tokens: HashMap<String, Token>,
     pub products: BTreeMap<String, Product>,
+    /// How the stores present products; one that is not here is presented as usual.
+    pub listings: BTreeMap<String, Listing>,
     pub switches: Switches,
     pub limits: Limits,
     pub faults: Vec<FaultRule>,
@@ -44,6 +47,8 @@ pub(super) struct State {
     /// Notifications that nobody delivers yet.
     pub outbox: Vec<Outgoing>,
     pub deliveries: VecDeque<NotificationRecord>,
+    /// When another client acts next.
+    pub next_meddling: Option<Timestamp>,
 }
 
 /// A content token of a location.
@@ -52,6 +57,22 @@ pub(super) struct Token {
     pub u_id: String,
     pub expires: Timestamp,
     pub revoked: bool,
+    pub kind: TokenKind,
+}
+
+/// Whose rights a token carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenKind {
+    /// A content manager who may do everything.
+    #[default]
+    Full,
+    /// One who may look but not change.
+    ReadOnly,
+    /// A user-based token of earlier times.
+    Legacy,
+    /// A facilitator, who has no business here.
+    Facilitator,
 }
 
 /// What was counted since the start.
@@ -74,7 +95,7 @@ pub struct Counters {
 pub struct CallRecord {
     pub at: Timestamp,
     pub method: String,
-    /// The path after `/mdm/v2/`.
+    /// The path after `/mdm/v2/`; for calls about products a name (`metadata/lookup`, `public/lookup`, `artwork`).
     pub endpoint: String,
     pub query: String,
     /// The location, once the token was accepted.

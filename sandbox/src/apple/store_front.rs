@@ -17,7 +17,8 @@ impl StoreFront for Apple {
 
     fn holds_licence(&self, serial: &str, adam_id: &str) -> bool {
         let now = self.0.clock.now();
-        let state = self.lock();
+        let mut state = self.lock();
+        state.pass_time(now);
         let lag = SignedDuration::from_secs(i64::try_from(state.switches.device_lag_seconds).unwrap_or(i64::MAX));
         let holder = Holder::Serial(serial.to_owned());
         let visible = |settled| match settled {

@@ -36,6 +36,14 @@ choices! {
     NotifFault { Off, Duplicate, Drop, Reorder, WrongSecret, Split, UnknownType }
     /// What came with June 2026: subscriptions, unlimited assets, the published rate.
     Profile2026 { On, Off }
+    /// A change with a token that may only look. Its number is 9601 either way, as none is documented.
+    ReadOnlyToken { Forbidden, Unauthorized }
+    /// A legacy token at calls that the first version of the service did not have (9647).
+    LegacyCalls { Allowed, Refused }
+    /// Another client that acts by itself in all locations.
+    OtherMdm { Off, On }
+    /// Artwork of the metadata lookup: a template, or ready sizes; with these ids are numbers.
+    LookupShape { Template, Sizes }
     /// Users and serials in one request.
     BothTargets { Accept, Refuse }
     /// Removed assignments in an answer to `sinceVersionId`.
@@ -84,6 +92,14 @@ pub struct Switches {
     pub notif_retry_seconds: [u64; 2],
     #[serde(rename = "profile-2026")]
     pub profile_2026: Profile2026,
+    pub read_only_token: ReadOnlyToken,
+    pub legacy_calls: LegacyCalls,
+    pub other_mdm: OtherMdm,
+    /// How long the other client waits between two acts, from and to.
+    pub other_mdm_seconds: [u64; 2],
+    /// How long a listing lags behind what was written.
+    pub lag_seconds: u64,
+    pub lookup_shape: LookupShape,
     /// How long a chunk of an event takes, from and to.
     pub chunk_delay_ms: [u64; 2],
 }
@@ -125,6 +141,12 @@ impl Default for Switches {
             notif_fault_percent: 100,
             notif_retry_seconds: [60, 180],
             profile_2026: Profile2026::default(),
+            read_only_token: ReadOnlyToken::default(),
+            legacy_calls: LegacyCalls::default(),
+            other_mdm: OtherMdm::default(),
+            other_mdm_seconds: [300, 1800],
+            lag_seconds: 0,
+            lookup_shape: LookupShape::default(),
             chunk_delay_ms: [200, 800],
         }
     }

@@ -52,11 +52,13 @@ impl State {
         let common = self.common(session, now);
         let switches = self.switches.clone();
         let location = self.location(session)?;
-        if let Some(id) = query.get("sinceVersionId") {
-            filter.since = Some(location.user_versions.change_of(id).ok_or(AppleError::BadVersion)?);
-        }
         if index > 0 && switches.version_churn != VersionChurn::Off {
             location.user_versions.bump(now);
+        }
+        let seen = location.seen(now);
+        let location = seen.as_deref().unwrap_or(location);
+        if let Some(id) = query.get("sinceVersionId") {
+            filter.since = Some(location.user_versions.change_of(id).ok_or(AppleError::BadVersion)?);
         }
         let matching: Vec<&User> = location.users.records().iter().filter(|user| filter.admits(user)).collect();
         let paging = paging(matching.len(), index, &switches, location.user_versions.id())?;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use jiff::Timestamp;
 
 use super::location::Holder;
-use super::state::State;
+use super::state::{State, TokenKind};
 use super::wire::{EventStatus, EventType, MdmInfo, NotificationType, Platform, PricingParam, ProductType, UserStatus};
 use super::{Apple, Counters, Limits, Switches};
 
@@ -51,6 +51,7 @@ pub struct TokenView {
     pub text: String,
     pub expires: Timestamp,
     pub revoked: bool,
+    pub kind: TokenKind,
 }
 
 /// One asset with its counts. `total` of an unlimited one is 2147483647.
@@ -108,7 +109,9 @@ pub struct EventView {
 impl Apple {
     /// The whole state, for people and tests.
     pub fn state(&self) -> StateView {
-        let state = self.lock();
+        let now = self.0.clock.now();
+        let mut state = self.lock();
+        state.pass_time(now);
         StateView {
             organisation: state.organisation.clone(),
             locations: state.locations.keys().filter_map(|u_id| state.location_view(u_id)).collect(),
@@ -120,7 +123,10 @@ impl Apple {
 
     /// One location; `None` when there is none with this `uId`.
     pub fn location(&self, u_id: &str) -> Option<LocationView> {
-        self.lock().location_view(u_id)
+        let now = self.0.clock.now();
+        let mut state = self.lock();
+        state.pass_time(now);
+        state.location_view(u_id)
     }
 }
 
@@ -131,7 +137,12 @@ impl State {
             .tokens
             .iter()
             .filter(|(_, token)| token.u_id == u_id)
-            .map(|(text, token)| TokenView { text: text.clone(), expires: token.expires, revoked: token.revoked })
+            .map(|(text, token)| TokenView {
+                text: text.clone(),
+                expires: token.expires,
+                revoked: token.revoked,
+                kind: token.kind,
+            })
             .collect();
         tokens.sort_by(|a, b| (a.expires, &a.text).cmp(&(b.expires, &b.text)));
         let mut events: Vec<EventView> = location

@@ -5,6 +5,7 @@
 
 mod notifications;
 mod people;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,8 @@ use serde_json::{Map, Value, json};
 
 use crate::apns::{AnswerRule, Apns, PushCounters};
 use crate::apple::{
-    AdminError, Apple, AssetName, CallRecord, FaultRule, Limits, MdmInfo, NewAsset, NewLocation, StateView, Switches,
+    AdminError, Apple, AssetName, CallRecord, FaultRule, Limits, MdmInfo, NewAsset, NewLocation, OtherAct, StateView,
+    Switches, TokenKind,
 };
 use crate::supervisor::{KillPlan, Supervisor, SupervisorView};
 
@@ -49,6 +51,8 @@ pub fn router(handles: Handles) -> Router {
         .route("/locations/{uid}/country", post(change_country))
         .route("/locations/{uid}/name", post(rename))
         .route("/locations/{uid}/take-over", post(take_over))
+        .route("/locations/{uid}/release", post(release))
+        .route("/locations/{uid}/other-mdm", post(other_mdm_acts))
         .route("/tokens/expire", post(expire_token))
         .route("/tokens/revoke", post(revoke_token))
         .route("/switches", get(switches).post(set_switches))
@@ -58,6 +62,7 @@ pub fn router(handles: Handles) -> Router {
         .route("/supervisor", get(supervisor).post(plan_kill))
         .merge(notifications::routes())
         .merge(people::routes())
+        .merge(store::routes())
         .with_state(handles)
 }
 
@@ -136,16 +141,18 @@ const YEAR_OF_DAYS: i64 = 365;
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 struct NewToken {
     valid_days: u32,
+    kind: TokenKind,
 }
 
 impl Default for NewToken {
     fn default() -> NewToken {
-        NewToken { valid_days: YEAR_OF_DAYS.unsigned_abs() as u32 }
+        NewToken { valid_days: YEAR_OF_DAYS.unsigned_abs() as u32, kind: TokenKind::Full }
     }
 }
 
 async fn add_token(State(handles): State<Handles>, Path(uid): Path<String>, Body(new): Body<NewToken>) -> Done {
-    let token = handles.apple.add_token(&uid, SignedDuration::from_hours(i64::from(new.valid_days) * 24))?;
+    let valid = SignedDuration::from_hours(i64::from(new.valid_days) * 24);
+    let token = handles.apple.add_token_of(&uid, valid, new.kind)?;
     Ok(Json(json!({"token": token})))
 }
 
@@ -226,6 +233,22 @@ async fn rename(State(handles): State<Handles>, Path(uid): Path<String>, Body(ne
 async fn take_over(State(handles): State<Handles>, Path(uid): Path<String>, Body(by): Body<MdmInfo>) -> Done {
     handles.apple.take_over(&uid, by)?;
     done()
+}
+
+async fn release(State(handles): State<Handles>, Path(uid): Path<String>) -> Done {
+    handles.apple.release(&uid)?;
+    done()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Act {
+    act: OtherAct,
+}
+
+async fn other_mdm_acts(State(handles): State<Handles>, Path(uid): Path<String>, Body(wish): Body<Act>) -> Done {
+    let done = handles.apple.other_mdm_acts(&uid, wish.act)?;
+    Ok(Json(json!({"done": done})))
 }
 
 #[derive(Deserialize)]

@@ -65,3 +65,36 @@ fn log_and_counters_tell_what_was_asked() {
     let rate = FaultRule { endpoint: None, fault: Fault::InternalError, often: Often::Rate(1.5) };
     assert!(matches!(world.apple.add_fault(rate), Err(AdminError::Invalid(_))));
 }
+
+#[tokio::test]
+async fn silence_slowness_and_withdrawal() {
+    let world = World::new();
+    let call = world.post_call("assets/associate", &manage(&[APP], &serials(1)));
+    fault(&world, Fault::SilentBeforeEffect, Often::Next(1));
+    fault(&world, Fault::SilentAfterEffect, Often::Next(1));
+    fault(&world, Fault::Withdrawn, Often::Next(1));
+    assert_eq!(world.apple.call(&call).await, Outcome::Silent);
+    assert!(world.location().events.is_empty());
+    assert_eq!(world.apple.call(&call).await, Outcome::Silent);
+    assert_eq!(world.location().events.len(), 1);
+    let gone = world.outcome(&call);
+    assert_eq!((gone.status, gone.error()), (410, 9634));
+    fault(&world, Fault::SlowReply(5), Often::Next(1));
+    let apple = world.apple.clone();
+    let waiting = tokio::spawn(async move { apple.call(&call).await });
+    world.time.advance(Duration::from_secs(4)).await;
+    assert_eq!((waiting.is_finished(), world.location().events.len()), (false, 2));
+    world.breathe().await;
+    assert!(matches!(waiting.await.unwrap(), Outcome::Reply(_)));
+}
+
+#[tokio::test]
+async fn tasks_can_fail_at_apples_side() {
+    let world = World::new();
+    fault(&world, Fault::TasksFail(TaskError::Maintenance), Often::Next(1));
+    let event = world.post("assets/associate", manage(&[APP], &serials(2))).json["eventId"].clone();
+    world.breathe().await;
+    let report = world.get(&format!("status?eventId={}", event.as_str().unwrap())).json;
+    assert_eq!((&report["eventStatus"], &report["failures"][0]["errorNumber"]), (&json!("FAILED"), &json!(9644)));
+    assert_eq!(world.assigned(APP), 0);
+}

@@ -1,3 +1,4 @@
+mod catalogue;
 mod claim;
 mod engine;
 mod faults;
@@ -6,6 +7,7 @@ mod listing;
 mod notices;
 mod order;
 mod revoke;
+mod rights;
 mod users;
 
 use std::time::Duration;
@@ -64,6 +66,7 @@ impl World {
             path: format!("{BASE_PATH}{path}"),
             query: query.to_owned(),
             authorization: Some(format!("Bearer {}", self.token)),
+            cookie: None,
             content_type: None,
             body: Bytes::new(),
         }
