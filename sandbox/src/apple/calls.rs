@@ -15,7 +15,7 @@ use super::errors::{AppleError, Refusal};
 use super::faults::Fault;
 use super::notices::{NotificationTarget, Outgoing};
 use super::state::{CallRecord, State, apple_time};
-use super::switches::{ExpDate, MdmInfoUnset, Token200};
+use super::switches::{ExpDate, MdmInfoUnset, Profile2026, Token200};
 use super::wire::{Common, ErrorBody};
 
 /// A reply and the work that was accepted with it.
@@ -50,7 +50,8 @@ impl State {
     pub(super) fn answer(&mut self, call: &Call, now: Timestamp) -> Step {
         self.pass_time(now);
         let mut u_id = None;
-        let attempted = match (Endpoint::of(&call.path), Counter::of(&call.path)) {
+        let there = |endpoint: &Endpoint| self.switches.profile_2026 == Profile2026::On || !endpoint.is_of_2026();
+        let attempted = match (Endpoint::of(&call.path).filter(there), Counter::of(&call.path)) {
             (Some(endpoint), _) => self.attempt(endpoint, call, now, &mut u_id),
             (None, Some(counter)) => Ok(Step::Done(self.answer_counter(counter, call, now))),
             (None, None) => {
@@ -146,6 +147,18 @@ impl State {
                 self.manage_users(endpoint, call, session, now)
             }
             Endpoint::Status => Ok((self.status(call, session, now)?, None)),
+            Endpoint::Subscriptions => Ok((self.subscriptions(call, session, now)?, None)),
+            Endpoint::SubscriptionAssignments => Ok((self.seat_assignments(call, session, now)?, None)),
+            Endpoint::SubscriptionAdmins => Ok((self.seat_admins(call, session, now)?, None)),
+            Endpoint::EnableSubscriptions | Endpoint::DisableSubscriptions => {
+                Ok((self.declare_subscriptions(endpoint, call, session, now)?, None))
+            }
+            Endpoint::AssociateSubscriptions | Endpoint::DisassociateSubscriptions => {
+                self.manage_seats(endpoint, call, session, now)
+            }
+            Endpoint::AddSubscriptionAdmins | Endpoint::RemoveSubscriptionAdmins => {
+                Ok((self.manage_seat_admins(endpoint, call, session, now)?, None))
+            }
             Endpoint::ClientConfig | Endpoint::ServiceConfig => Ok((self.client_config(call, session, now)?, None)),
         }
     }

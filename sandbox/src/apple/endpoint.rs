@@ -25,10 +25,19 @@ pub(super) enum Endpoint {
     Disassociate,
     Revoke,
     Status,
+    Subscriptions,
+    EnableSubscriptions,
+    DisableSubscriptions,
+    SubscriptionAssignments,
+    AssociateSubscriptions,
+    DisassociateSubscriptions,
+    SubscriptionAdmins,
+    AddSubscriptionAdmins,
+    RemoveSubscriptionAdmins,
 }
 
 impl Endpoint {
-    const ALL: [Endpoint; 12] = [
+    const ALL: [Endpoint; 21] = [
         Endpoint::ServiceConfig,
         Endpoint::ClientConfig,
         Endpoint::Assets,
@@ -41,6 +50,15 @@ impl Endpoint {
         Endpoint::Disassociate,
         Endpoint::Revoke,
         Endpoint::Status,
+        Endpoint::Subscriptions,
+        Endpoint::EnableSubscriptions,
+        Endpoint::DisableSubscriptions,
+        Endpoint::SubscriptionAssignments,
+        Endpoint::AssociateSubscriptions,
+        Endpoint::DisassociateSubscriptions,
+        Endpoint::SubscriptionAdmins,
+        Endpoint::AddSubscriptionAdmins,
+        Endpoint::RemoveSubscriptionAdmins,
     ];
 
     /// The path after `/mdm/v2/`.
@@ -58,13 +76,32 @@ impl Endpoint {
             Endpoint::Disassociate => "assets/disassociate",
             Endpoint::Revoke => "assets/revoke",
             Endpoint::Status => "status",
+            Endpoint::Subscriptions => "subscriptions",
+            Endpoint::EnableSubscriptions => "subscriptions/enable",
+            Endpoint::DisableSubscriptions => "subscriptions/disable",
+            Endpoint::SubscriptionAssignments => "subscriptions/assignments",
+            Endpoint::AssociateSubscriptions => "subscriptions/associate",
+            Endpoint::DisassociateSubscriptions => "subscriptions/disassociate",
+            Endpoint::SubscriptionAdmins => "subscriptions/admins",
+            Endpoint::AddSubscriptionAdmins => "subscriptions/admins/add",
+            Endpoint::RemoveSubscriptionAdmins => "subscriptions/admins/remove",
         }
     }
 
     /// The key in `urls` of service/config.
     pub(super) fn url_key(self) -> Option<&'static str> {
         match self {
-            Endpoint::ServiceConfig => None,
+            // Apple's published list has none for subscriptions.
+            Endpoint::ServiceConfig
+            | Endpoint::Subscriptions
+            | Endpoint::EnableSubscriptions
+            | Endpoint::DisableSubscriptions
+            | Endpoint::SubscriptionAssignments
+            | Endpoint::AssociateSubscriptions
+            | Endpoint::DisassociateSubscriptions
+            | Endpoint::SubscriptionAdmins
+            | Endpoint::AddSubscriptionAdmins
+            | Endpoint::RemoveSubscriptionAdmins => None,
             Endpoint::ClientConfig => Some("clientConfig"),
             Endpoint::Assets => Some("getAssets"),
             Endpoint::Assignments => Some("getAssignments"),
@@ -81,7 +118,12 @@ impl Endpoint {
 
     /// Whether the first version of the service had nothing like it. `status` is new too, but nothing works without.
     pub(super) fn is_newer(self) -> bool {
-        self == Endpoint::Revoke
+        self == Endpoint::Revoke || self.is_of_2026()
+    }
+
+    /// Whether it came with June 2026.
+    pub(super) fn is_of_2026(self) -> bool {
+        self.name().starts_with("subscriptions")
     }
 
     pub(super) fn all() -> impl Iterator<Item = Endpoint> {
@@ -96,9 +138,14 @@ impl Endpoint {
     pub(super) fn allows(self, method: &Method) -> bool {
         match self {
             Endpoint::ClientConfig => method == Method::GET || method == Method::POST,
-            Endpoint::ServiceConfig | Endpoint::Assets | Endpoint::Assignments | Endpoint::Users | Endpoint::Status => {
-                method == Method::GET
-            }
+            Endpoint::ServiceConfig
+            | Endpoint::Assets
+            | Endpoint::Assignments
+            | Endpoint::Users
+            | Endpoint::Status
+            | Endpoint::Subscriptions
+            | Endpoint::SubscriptionAssignments
+            | Endpoint::SubscriptionAdmins => method == Method::GET,
             _ => method == Method::POST,
         }
     }

@@ -12,6 +12,7 @@ use super::location::{AssetKey, Held, Holder, Location, Table, Target};
 use super::notices::Finished;
 use super::roster::Wish;
 use super::state::State;
+use super::subscriptions::{SeatRecord, SeatTask};
 use super::switches::{Repeated, Satisfied, Shortage, Switches};
 use super::wire::{Element, EventStatus, EventType, UserRecord};
 use super::{Inner, sender};
@@ -30,6 +31,8 @@ pub(super) enum Task {
     Nobody(String),
     /// A user to create, update or retire.
     User(Wish),
+    /// A seat of a subscription for a user.
+    Seat(u64, String, SeatTask),
 }
 
 /// The tasks of one event, in order.
@@ -78,7 +81,8 @@ struct Report {
 /// A task that worked.
 struct Done {
     changed: Vec<Table>,
-    element: Element,
+    /// `None` when it is announced later.
+    element: Option<Element>,
 }
 
 /// What tasks need beside their location.
@@ -141,7 +145,7 @@ impl State {
                 Ok(done) => {
                     event.completed += 1;
                     if !done.changed.is_empty() || surroundings.switches.satisfied == Satisfied::Listed {
-                        report.done.push(done.element);
+                        report.done.extend(done.element);
                     }
                     report.changed.extend(done.changed);
                 }
@@ -191,6 +195,7 @@ fn blamed(task: &Task) -> (Option<AssetKey>, Target) {
         Task::Licence(key, target) => (Some(key.clone()), target.clone()),
         Task::Nobody(id) => (None, Target::User(id.clone())),
         Task::User(wish) => (None, Target::User(wish.client_user_id.clone())),
+        Task::Seat(_, id, _) => (None, Target::User(id.clone())),
     }
 }
 
@@ -200,6 +205,11 @@ fn named(task: &Task) -> Option<Element> {
         Task::Licence(key, target) => Some(Element::Assignment(key.to(target))),
         Task::Nobody(_) => None,
         Task::User(wish) => Some(Element::User(UserRecord::only(&wish.client_user_id))),
+        Task::Seat(adam_id, id, task) => Some(Element::Seat(SeatRecord {
+            adam_id: *adam_id,
+            client_user_id: id.clone(),
+            renewing: matches!(task, SeatTask::Give { renewing: true }),
+        })),
     }
 }
 
@@ -213,10 +223,14 @@ impl Location {
                     _ => self.disassociate(key, &holder, around.switches)?,
                 };
                 let changed = if changed { vec![Table::Assets, Table::Assignments] } else { Vec::new() };
-                Ok(Done { changed, element: Element::Assignment(key.to(target)) })
+                Ok(Done { changed, element: Some(Element::Assignment(key.to(target))) })
             }
             Task::Nobody(_) => Err(AppleError::NoSuchUser),
             Task::User(wish) => self.manage_user(job.kind, wish, around),
+            Task::Seat(adam_id, id, task) => {
+                let (changed, element) = self.manage_seat(*adam_id, id, task, &job.event_id)?;
+                Ok(Done { changed: if changed { vec![Table::Subscriptions] } else { Vec::new() }, element })
+            }
         }
     }
 
@@ -262,15 +276,12 @@ impl Location {
             EventType::Update => self.users.update(wish, managed, change)?,
             _ => {
                 let record = self.users.active(&wish.client_user_id).ok_or(AppleError::NoSuchUser)?;
-                let freed = self.retire(&wish.client_user_id).ok_or(AppleError::NoSuchUser)?;
-                if freed {
-                    changed.extend([Table::Assets, Table::Assignments]);
-                }
+                changed = self.retire(&wish.client_user_id).ok_or(AppleError::NoSuchUser)?;
                 record
             }
         };
         let user = self.users.get(record).ok_or(AppleError::NoSuchUser)?;
-        Ok(Done { changed, element: Element::User(user.to_record()) })
+        Ok(Done { changed, element: Some(Element::User(user.to_record())) })
     }
 
     fn settle(&mut self, job: &Job, now: Timestamp) {

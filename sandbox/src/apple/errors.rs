@@ -56,11 +56,19 @@ pub enum AppleError {
     WrongContentType = 9727,
     UrlUnreachable = 9728,
     Unavailable = 9729,
+    BadSeat = 9811,
+    BadCursor = 9812,
+    BadAdamId = 9813,
+    NoAssociatedUser = 9814,
+    SeatNotHeld = 9815,
+    TooManySubscriptions = 9816,
+    SeatThroughGroup = 9817,
+    SubscriptionsExist = 9818,
 }
 
 impl AppleError {
     /// All of them, by number.
-    pub const ALL: [AppleError; 45] = [
+    pub const ALL: [AppleError; 53] = [
         AppleError::LoginRequired,
         AppleError::InvalidArgument,
         AppleError::Internal,
@@ -106,6 +114,14 @@ impl AppleError {
         AppleError::WrongContentType,
         AppleError::UrlUnreachable,
         AppleError::Unavailable,
+        AppleError::BadSeat,
+        AppleError::BadCursor,
+        AppleError::BadAdamId,
+        AppleError::NoAssociatedUser,
+        AppleError::SeatNotHeld,
+        AppleError::TooManySubscriptions,
+        AppleError::SeatThroughGroup,
+        AppleError::SubscriptionsExist,
     ];
 
     /// The number on the wire.
@@ -135,16 +151,16 @@ impl AppleError {
     /// Whether `service/config` lists it. 9622 is met in practice, but stands in no table of the second version; others
     /// stand in the tables only.
     pub(super) fn is_published(self) -> bool {
-        !matches!(
-            self,
-            AppleError::InvalidToken
-                | AppleError::AccountUnusable
-                | AppleError::Facilitator
-                | AppleError::AccountTaken
-                | AppleError::Maintenance
-                | AppleError::LegacyToken
-                | AppleError::Unavailable
-        )
+        self.number() < AppleError::Unavailable.number()
+            && !matches!(
+                self,
+                AppleError::InvalidToken
+                    | AppleError::AccountUnusable
+                    | AppleError::Facilitator
+                    | AppleError::AccountTaken
+                    | AppleError::Maintenance
+                    | AppleError::LegacyToken
+            )
     }
 
     /// Whether the error is about the token itself: those real clients have met with status 200 (switch `token-200`).
@@ -203,6 +219,14 @@ impl AppleError {
             AppleError::WrongContentType => "The Content-Type has to be application/json.",
             AppleError::UrlUnreachable => "notificationUrl could not be reached.",
             AppleError::Unavailable => "The service is temporarily unavailable.",
+            AppleError::BadSeat => "The subscription cannot be assigned like this.",
+            AppleError::BadCursor => "The cursor is not valid.",
+            AppleError::BadAdamId => "An adamId is not valid.",
+            AppleError::NoAssociatedUser => "A clientUserId has no associated user.",
+            AppleError::SeatNotHeld => "A user does not hold this subscription.",
+            AppleError::TooManySubscriptions => "Too many subscriptions or users in one request.",
+            AppleError::SeatThroughGroup => "A user has this subscription through a group.",
+            AppleError::SubscriptionsExist => "There are subscriptions, so they cannot be disabled.",
         }
     }
 }

@@ -9,6 +9,7 @@ use super::notices::NotificationTarget;
 use super::past::Past;
 use super::roster::Roster;
 use super::state::UNLIMITED;
+use super::subscriptions::Subscription;
 use super::versions::Versions;
 use super::wire::{
     AssetRef, AssignmentRecord, EventStatus, EventType, MdmInfo, NotificationType, Platform, PricingParam, ProductType,
@@ -26,10 +27,15 @@ pub(super) struct Location {
     pub notification_types: Vec<NotificationType>,
     pub assets: BTreeMap<AssetKey, Asset>,
     pub users: Roster,
+    /// Whether the location has declared that it handles subscriptions.
+    pub subscriptions_enabled: bool,
+    /// By adamId, which is a number here.
+    pub subscriptions: BTreeMap<u64, Subscription>,
     pub events: HashMap<String, Event>,
     pub asset_versions: Versions,
     pub assignment_versions: Versions,
     pub user_versions: Versions,
+    pub subscription_versions: Versions,
     /// Assignments taken away, with the change that did it.
     pub removed: BTreeMap<(AssetKey, Holder), u64>,
     /// When the calls of the last second were admitted.
@@ -153,6 +159,7 @@ pub(super) enum Table {
     Assets,
     Assignments,
     Users,
+    Subscriptions,
 }
 
 impl Location {
@@ -172,10 +179,13 @@ impl Location {
             notification_types: Vec::new(),
             assets: BTreeMap::new(),
             users: Roster::default(),
+            subscriptions_enabled: false,
+            subscriptions: BTreeMap::new(),
             events: HashMap::new(),
             asset_versions: Versions::new(chance, now),
             assignment_versions: Versions::new(chance, now),
             user_versions: Versions::new(chance, now),
+            subscription_versions: Versions::new(chance, now),
             removed: BTreeMap::new(),
             recent: VecDeque::new(),
             past: None,
@@ -192,6 +202,7 @@ impl Location {
                 Table::Assets => self.asset_versions.bump(now),
                 Table::Assignments => self.assignment_versions.bump(now),
                 Table::Users => self.user_versions.bump(now),
+                Table::Subscriptions => self.subscription_versions.bump(now),
             }
         }
         self.remember(now);
@@ -239,9 +250,9 @@ impl Location {
         taken
     }
 
-    /// Retires a user: licences that can be taken back are free again, the others stay with the record. True when a
-    /// licence was freed; `None` when there is no such active user.
-    pub(super) fn retire(&mut self, id: &str) -> Option<bool> {
+    /// Retires a user: licences that can be taken back and seats are free again, other licences stay with the record. What
+    /// that changed; `None` when there is no such active user.
+    pub(super) fn retire(&mut self, id: &str) -> Option<Vec<Table>> {
         let record = self.users.retire(id, self.user_versions.upcoming())?;
         let holder = Holder::User { id: id.to_owned(), record };
         let held = self.revocable_of(&holder);
@@ -249,6 +260,13 @@ impl Location {
         for key in &held {
             self.take(key, &holder, change);
         }
-        Some(!held.is_empty())
+        let mut changed = vec![Table::Users];
+        if !held.is_empty() {
+            changed.extend([Table::Assets, Table::Assignments]);
+        }
+        if self.free_seats(id) {
+            changed.push(Table::Subscriptions);
+        }
+        Some(changed)
     }
 }

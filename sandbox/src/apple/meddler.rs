@@ -43,6 +43,7 @@ impl Apple {
 impl State {
     /// Does what happened by itself since somebody looked last.
     pub(super) fn pass_time(&mut self, now: Timestamp) {
+        self.end_periods(now);
         if self.switches.other_mdm == OtherMdm::Off {
             self.next_meddling = None;
             return;
@@ -107,11 +108,7 @@ impl Location {
             }
             OtherAct::Retire => {
                 let ids = self.users.all_active().map(|user| user.client_user_id.clone()).collect();
-                match pick(ids, chance).and_then(|id: String| self.retire(&id)) {
-                    Some(true) => vec![Table::Assets, Table::Assignments, Table::Users],
-                    Some(false) => vec![Table::Users],
-                    None => Vec::new(),
-                }
+                pick(ids, chance).and_then(|id: String| self.retire(&id)).unwrap_or_default()
             }
         }
     }

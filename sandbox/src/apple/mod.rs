@@ -1,8 +1,15 @@
 //! Plays Apple's Apps and Books service (the Apps and Books half of the volume licence API, version 2).
 //!
 //! [`Apple`] is the whole service without sockets: [`Apple::call`] answers one call, [`server`] puts it behind HTTPS. The
-//! rest of its methods is what happens at Apple's side without an API: buying, expiry of tokens, another server that takes
-//! over, faults. It knows nothing of vppd, of devices and of APNs.
+//! rest of its methods is what happens at Apple's side without an API: buying, expiry of tokens, people who accept
+//! invitations, another server that takes over, faults. It knows nothing of vppd and of APNs, and of devices it only borrows
+//! their HTTP client, to send notifications.
+//!
+//! A call passes `admission` and `calls` to its endpoint: `discovery`, `claim`, `listing`, `users`, `manage`, `events`,
+//! `subscriptions`; calls about products go to `catalogue`. What was accepted is worked off by `engine`, told of in `notices`
+//! and delivered by `sender`. `location` and `roster` hold the rules of the data, `admin`, `purchases` and `people` what
+//! happens without an API, and `meddler` what another client does. Where Apple's behaviour is unknown or contradictory,
+//! there is a switch ([`Switches`]).
 
 mod admin;
 mod admission;
@@ -31,6 +38,7 @@ mod sender;
 pub mod server;
 mod state;
 mod store_front;
+mod subscriptions;
 mod switches;
 #[cfg(test)]
 mod tests;
@@ -56,6 +64,7 @@ pub use self::people::NewUser;
 pub use self::purchases::{AssetName, NewAsset, StoreNumbers};
 pub use self::sender::NotificationRoute;
 pub use self::state::{CallRecord, Counters, TokenKind, UNLIMITED};
+pub use self::subscriptions::{NewSubscription, SeatCounts, SeatKind, SubscriptionStatus, SubscriptionView};
 pub use self::switches::*;
 pub use self::view::{AssetView, AssignmentView, EventView, LocationView, StateView, TokenView, UserView};
 pub use self::wire::{
@@ -119,6 +128,7 @@ impl Apple {
                 self.lock().answer_tested(call, *tested, accepted, self.0.clock.now())
             }
         };
+        self.flush();
         if let Some(job) = job {
             self.start(job).await;
         }

@@ -116,6 +116,9 @@ impl State {
         let Finished { u_id, event_id, kind, error, elements } = finished;
         let most = if self.switches.notif_fault == NotifFault::Split { FEW_ELEMENTS } else { MOST_ELEMENTS };
         let (notification_type, list) = match kind {
+            _ if matches!(elements.first(), Some(Element::Seat(_))) => {
+                (NotificationType::SubscriptionManagement, "assignments")
+            }
             EventType::Create | EventType::Update | EventType::Retire => (NotificationType::UserManagement, "users"),
             _ => (NotificationType::AssetManagement, "assignments"),
         };

@@ -103,11 +103,8 @@ impl Apple {
         let mut state = self.lock();
         let location = state.known_location(u_id)?;
         let missing = || AdminError::NoUser { location: u_id.to_owned(), client_user_id: client_user_id.to_owned() };
-        let freed = location.retire(client_user_id).ok_or_else(missing)?;
-        location.wrote(&[Table::Users], now);
-        if freed {
-            location.wrote(&[Table::Assets, Table::Assignments], now);
-        }
+        let changed = location.retire(client_user_id).ok_or_else(missing)?;
+        location.wrote(&changed, now);
         Ok(())
     }
 }

@@ -32,6 +32,11 @@ impl<T> Filter<T> {
 impl Query {
     /// Reads a query that may have the parameters `known` and no other.
     pub(super) fn parse(text: &str, known: &[&str]) -> Result<Query, Refusal> {
+        Query::parse_repeating(text, known, &[])
+    }
+
+    /// The same, but the parameters `repeatable` may come more than once.
+    pub(super) fn parse_repeating(text: &str, known: &[&str], repeatable: &[&str]) -> Result<Query, Refusal> {
         let pairs: Vec<(String, String)> = Uri::try_from(format!("/?{text}"))
             .ok()
             .and_then(|uri| axum::extract::Query::try_from_uri(&uri).ok())
@@ -42,7 +47,7 @@ impl Query {
             if !known.contains(&name.as_str()) {
                 return Err(Refusal::unreadable(format!("The parameter \"{name}\" is not documented for this call.")));
             }
-            if !seen.insert(name) {
+            if !seen.insert(name) && !repeatable.contains(&name.as_str()) {
                 return Err(Refusal::unreadable(format!("The parameter \"{name}\" is given twice.")));
             }
         }
@@ -51,6 +56,11 @@ impl Query {
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a repeatable parameter.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The page asked for, 0 when none is named.

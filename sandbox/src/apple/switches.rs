@@ -44,6 +44,8 @@ choices! {
     OtherMdm { Off, On }
     /// Artwork of the metadata lookup: a template, or ready sizes; with these ids are numbers.
     LookupShape { Template, Sizes }
+    /// `nextCursor` on the last page with records: absent, or the next page is an empty one.
+    LastCursor { Absent, EmptyPage }
     /// Users and serials in one request.
     BothTargets { Accept, Refuse }
     /// Removed assignments in an answer to `sinceVersionId`.
@@ -100,6 +102,7 @@ pub struct Switches {
     /// How long a listing lags behind what was written.
     pub lag_seconds: u64,
     pub lookup_shape: LookupShape,
+    pub last_cursor: LastCursor,
     /// How long a chunk of an event takes, from and to.
     pub chunk_delay_ms: [u64; 2],
 }
@@ -147,6 +150,7 @@ impl Default for Switches {
             other_mdm_seconds: [300, 1800],
             lag_seconds: 0,
             lookup_shape: LookupShape::default(),
+            last_cursor: LastCursor::default(),
             chunk_delay_ms: [200, 800],
         }
     }

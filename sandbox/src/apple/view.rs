@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::location::Holder;
 use super::state::{State, TokenKind};
+use super::subscriptions::SubscriptionView;
 use super::wire::{EventStatus, EventType, MdmInfo, NotificationType, Platform, PricingParam, ProductType, UserStatus};
 use super::{Apple, Counters, Limits, Switches};
 
@@ -40,6 +41,7 @@ pub struct LocationView {
     pub assets: Vec<AssetView>,
     /// By asset, serials before users.
     pub assignments: Vec<AssignmentView>,
+    pub subscriptions: Vec<SubscriptionView>,
     /// By the time they were accepted.
     pub events: Vec<EventView>,
 }
@@ -204,6 +206,7 @@ impl State {
             users: users.collect(),
             assets: assets.collect(),
             assignments: assignments.collect(),
+            subscriptions: location.subscriptions.iter().map(|(adam_id, one)| one.view(*adam_id)).collect(),
             events,
         })
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::errors::AppleError;
 pub use super::roster::UserStatus;
+use super::subscriptions::SeatRecord;
 
 /// Who manages a location. Apple: MdmInfo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -304,6 +305,7 @@ pub(super) struct UsersPage {
 pub(super) enum Element {
     Assignment(AssignmentRecord),
     User(UserRecord),
+    Seat(SeatRecord),
 }
 
 /// Members of every paged reply.

@@ -6,6 +6,7 @@
 mod notifications;
 mod people;
 mod store;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 
@@ -63,6 +64,7 @@ pub fn router(handles: Handles) -> Router {
         .merge(notifications::routes())
         .merge(people::routes())
         .merge(store::routes())
+        .merge(subscriptions::routes())
         .with_state(handles)
 }
 

@@ -113,3 +113,50 @@ async fn mistakes_are_told_and_change_nothing() {
     }
     assert!(world.handles.apple.state().locations.is_empty());
 }
+
+#[tokio::test]
+async fn users_stores_notifications_and_subscriptions_have_routes() {
+    let world = World::new();
+    let made = world.post("/locations", json!({"name": "North"})).await;
+    let other = world.post("/locations", json!({"name": "South"})).await;
+    let at = |path: &str| format!("/locations/{}/{path}", made["u-id"].as_str().unwrap());
+    world.post(&at("assets"), json!({"adam-id": "1600000011", "total": 5})).await;
+    let asset = json!({"adam-id": "1600000011"});
+    world.post(&at("transfer"), json!({"to": other["u-id"], "asset": asset, "count": 2})).await;
+    world.post(&at("tokens"), json!({"kind": "read-only"})).await;
+    world.post(&at("country"), json!({"country": "BE"})).await;
+    world.post(&at("name"), json!({"name": "Upper North"})).await;
+    world.post("/managed-domain", json!({"domain": "school.example"})).await;
+    world.post(&at("users"), json!({"client-user-id": "anna", "email": "anna@school.example"})).await;
+    let (_, state) = world.send("GET", "/state", Value::Null).await;
+    let north = |state: &Value| {
+        let locations = state["locations"].as_array().unwrap();
+        locations.iter().find(|one| one["u-id"] == made["u-id"]).unwrap().clone()
+    };
+    let code = north(&state)["users"][0]["invite-code"].clone();
+    world.post(&at("users/accept"), json!({"invite-code": code, "account": "anna@home.example"})).await;
+    world.post(&at("users/retire"), json!({"client-user-id": "anna"})).await;
+    assert_eq!(world.post(&at("other-mdm"), json!({"act": "claim"})).await, json!({"done": true}));
+    world.post(&at("release"), json!({})).await;
+    world.post("/store/1600000011/listing", json!({"custom": true, "storefronts": ["BE"]})).await;
+    let version = json!({"version": "2.0", "external-version-id": 5});
+    world.post("/store/1600000011/version", version.clone()).await;
+    assert_eq!(world.send("POST", "/store/9/version", version).await.0, 404);
+    let anchors = crate::tls::Authority::new("a root").unwrap().pem();
+    world.post("/notifications/route", json!({"anchors": anchors, "hosts": {"vppd.example": "127.0.0.1"}})).await;
+    assert_eq!(world.send("POST", "/notifications/route", json!({"roots": anchors})).await.0, 400);
+    assert_eq!(world.send("GET", "/notifications", Value::Null).await, (200, json!([])));
+    let subscription = json!({"adam-id": 64, "period-end": "2027-05-01", "renewing": 3});
+    let refused = world.send("POST", &at("subscriptions"), subscription).await;
+    assert!(refused.1["error"].as_str().unwrap().contains("not enabled"));
+    let seats = json!({"adam-id": 64, "kind": "renewing", "count": 1});
+    assert_eq!(world.send("POST", &at("subscriptions/buy"), seats).await.0, 404);
+    let group = json!({"adam-id": 64, "client-user-id": "anna"});
+    assert_eq!(world.send("POST", &at("subscriptions/group-seats"), group).await.0, 404);
+
+    let (_, state) = world.send("GET", "/state", Value::Null).await;
+    let north = north(&state);
+    assert_eq!((&north["country"], &north["name"]), (&json!("BE"), &json!("Upper North")));
+    assert_eq!((&north["assets"][0]["total"], &north["mdm-info"]), (&json!(3), &Value::Null));
+    assert_eq!((&north["users"][0]["status"], &north["tokens"][1]["kind"]), (&json!("Retired"), &json!("read-only")));
+}

@@ -104,3 +104,55 @@ async fn closed_connection_is_an_error_for_the_client_only() {
         assert!(running.claim("second").await.is_some());
     }
 }
+
+#[tokio::test]
+async fn notifications_arrive_over_tls_by_the_route_they_were_given() {
+    use http_body_util::BodyExt;
+    use tokio_util::sync::CancellationToken;
+
+    let running = running(false).await;
+    let authority = crate::tls::Authority::new("receiver root").unwrap();
+    let tls = crate::tls::server_config(&authority.server().unwrap(), &["http/1.1"]).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let received: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+    let kept = received.clone();
+    let handler = move |request: Request<hyper::body::Incoming>, _| {
+        let kept = kept.clone();
+        async move {
+            let secret = request.headers()["authorization"].to_str().unwrap().to_owned();
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            kept.lock().unwrap().push((secret, serde_json::from_slice(&body).unwrap()));
+            crate::listener::Answer::Reply(hyper::Response::new(Full::default().boxed_unsync()))
+        }
+    };
+    let stop = CancellationToken::new();
+    let clock = Stepped::at("2027-03-01T08:00:00Z").clock();
+    tokio::spawn(crate::listener::serve(listener, tls, handler, clock, stop.clone()));
+
+    let body = json!({"notificationUrl": format!("https://localhost:{port}/n"), "notificationAuthToken": "s1",
+                      "notificationTypes": ["ASSET_COUNT"]});
+    let call = Call {
+        method: Method::POST,
+        path: format!("{BASE_PATH}client/config"),
+        query: String::new(),
+        authorization: Some(format!("Bearer {}", running.token)),
+        cookie: None,
+        content_type: Some("application/json".to_owned()),
+        body: body.to_string().into(),
+    };
+    let status = || async {
+        match running.sandbox.apple.call(&call).await {
+            Outcome::Reply(reply) => reply.status,
+            other => panic!("no reply: {other:?}"),
+        }
+    };
+    assert_eq!(status().await, 400);
+    let route = NotificationRoute { anchors: authority.pem(), hosts: HashMap::new() };
+    running.sandbox.apple.route_notifications(&route).unwrap();
+    assert_eq!(status().await, 200);
+    let (secret, told) = received.lock().unwrap().remove(0);
+    assert_eq!((secret.as_str(), &told["notificationType"]), ("Bearer s1", &json!("TEST_NOTIFICATION")));
+    assert_eq!((&told["uId"], received.lock().unwrap().len()), (&json!(running.u_id), 0));
+    stop.cancel();
+}

@@ -8,6 +8,7 @@ mod notices;
 mod order;
 mod revoke;
 mod rights;
+mod subscriptions;
 mod users;
 
 use std::time::Duration;

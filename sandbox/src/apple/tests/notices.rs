@@ -264,3 +264,42 @@ async fn satisfied_tasks_are_told_or_not() {
         assert_eq!(receiver.take().iter().map(elements).sum::<usize>(), told, "{satisfied}");
     }
 }
+
+#[tokio::test]
+async fn seats_are_told_and_what_was_put_off_at_the_end_of_the_period() {
+    let (world, receiver) = subscribed().await;
+    let types = json!({"notificationTypes": ["SUBSCRIPTION_COUNT", "SUBSCRIPTION_MANAGEMENT"]});
+    world.post("client/config", types);
+    world.post("subscriptions/enable", json!({}));
+    world.apple.add_user_record(&world.u_id, NewUser::associated("anna", "anna@home.example")).unwrap();
+    let seats = json!({"adam-id": 64, "parent-adam-id": 16, "period-end": "2027-03-02", "renewing": 2});
+    world.apple.add_subscription(&world.u_id, serde_json::from_value(seats).unwrap()).unwrap();
+    world.breathe().await;
+    let told = receiver.take().remove(0).1;
+    assert_eq!(
+        told["notification"],
+        json!({"parentAdamId": 16, "adamId": 64, "counts": {"available": {"renewing": 2, "expiring": 0},
+               "total": {"renewing": 2, "expiring": 0}}})
+    );
+    let give = json!({"adamIds": [64], "clientUserIds": ["anna"], "renewing": true});
+    world.post("subscriptions/associate", give);
+    world.breathe().await;
+    let told = receiver.take().remove(0).1;
+    assert_eq!(told["notificationType"], json!("SUBSCRIPTION_MANAGEMENT"));
+    let seat = json!([{"adamId": 64, "clientUserId": "anna", "renewing": true}]);
+    assert_eq!(told["notification"]["assignments"], seat);
+    let later = json!({"adamIds": [64], "clientUserIds": ["anna"], "deferred": true});
+    let event = world.post("subscriptions/disassociate", later).json["eventId"].clone();
+    world.breathe().await;
+    assert_eq!(receiver.types(), Vec::<String>::new());
+    world.time.advance(Duration::from_secs(24 * 3600)).await;
+    // Somebody looks, and the time passes.
+    world.get("client/config");
+    world.breathe().await;
+    let told = receiver.take();
+    assert_eq!(
+        (&told[0].1["notification"]["type"], &told[0].1["notification"]["eventId"]),
+        (&json!("DISASSOCIATE"), &event)
+    );
+    assert_eq!(told[1].1["notificationType"], json!("SUBSCRIPTION_COUNT"));
+}
