@@ -23,7 +23,7 @@ pub(super) type Performed = Result<(Reply, Option<Job>), Refusal>;
 
 /// What is to be done about a call.
 pub(super) enum Step {
-    Done(Answered),
+    Done(Box<Answered>),
     /// A notification has to be delivered first; then [`State::answer_tested`] goes on.
     Test(Box<Tested>),
 }
@@ -53,15 +53,15 @@ impl State {
         let there = |endpoint: &Endpoint| self.switches.profile_2026 == Profile2026::On || !endpoint.is_of_2026();
         let attempted = match (Endpoint::of(&call.path).filter(there), Counter::of(&call.path)) {
             (Some(endpoint), _) => self.attempt(endpoint, call, now, &mut u_id),
-            (None, Some(counter)) => Ok(Step::Done(self.answer_counter(counter, call, now))),
+            (None, Some(counter)) => Ok(Step::done(self.answer_counter(counter, call, now))),
             (None, None) => {
-                Ok(Step::Done(Answered::with(Outcome::Reply(Reply::text(404, "There is nothing here.\n")))))
+                Ok(Step::done(Answered::with(Outcome::Reply(Reply::text(404, "There is nothing here.\n")))))
             }
         };
         match attempted {
             Ok(Step::Test(tested)) => Step::Test(tested),
-            Ok(Step::Done(answered)) => Step::Done(self.close(call, u_id, Ok(answered), now)),
-            Err(refusal) => Step::Done(self.close(call, u_id, Err(refusal), now)),
+            Ok(Step::Done(answered)) => Step::done(self.close(call, u_id, Ok(*answered), now)),
+            Err(refusal) => Step::done(self.close(call, u_id, Err(refusal), now)),
         }
     }
 
@@ -115,7 +115,7 @@ impl State {
     ) -> Result<Step, Refusal> {
         let Admitted { session, fault } = self.admit(endpoint, call, now, u_id)?;
         if let Some(outcome) = instead(fault.as_ref())? {
-            return Ok(Step::Done(Answered::with(outcome)));
+            return Ok(Step::done(Answered::with(outcome)));
         }
         let (reply, mut job) = match session {
             None => (self.service_config(call)?, None),
@@ -133,7 +133,7 @@ impl State {
         if let (Some(job), Some(Fault::TasksFail(error))) = (&mut job, &fault) {
             job.doom(error.number());
         }
-        Ok(Step::Done(Answered::after(fault, reply, job)))
+        Ok(Step::done(Answered::after(fault, reply, job)))
     }
 
     fn perform(&mut self, endpoint: Endpoint, call: &Call, session: &Session, now: Timestamp) -> Performed {
@@ -192,6 +192,12 @@ impl State {
             token_expiration_date: (close || self.switches.exp_date == ExpDate::Always)
                 .then(|| apple_time(session.expires)),
         }
+    }
+}
+
+impl Step {
+    fn done(answered: Answered) -> Step {
+        Step::Done(Box::new(answered))
     }
 }
 

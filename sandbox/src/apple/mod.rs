@@ -122,7 +122,7 @@ impl Apple {
     pub async fn call(&self, call: &Call) -> Outcome {
         let step = self.lock().answer(call, self.0.clock.now());
         let Answered { outcome, job, delay } = match step {
-            Step::Done(answered) => answered,
+            Step::Done(answered) => *answered,
             Step::Test(tested) => {
                 let accepted = sender::test(&self.0, &tested.letter, &tested.target).await;
                 self.lock().answer_tested(call, *tested, accepted, self.0.clock.now())

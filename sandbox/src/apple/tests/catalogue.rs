@@ -92,7 +92,7 @@ fn lookup_is_read_strictly_and_knows_the_mac_store() {
         format!("{usual}&p=mdm-lockup&platform=appstore"),
         format!("{usual}&p=mdm-lockup"),
         format!("version=2&id={APP}&caller=MDM&cc=NL&p=mdm-lockup&platform=enterprisestore"),
-        format!("version=2&id=abc&caller=MDM&cc=nl&p=mdm-lockup&platform=enterprisestore"),
+        "version=2&id=abc&caller=MDM&cc=nl&p=mdm-lockup&platform=enterprisestore".to_owned(),
         format!("{usual}&p=mdm-lockup&platform=enterprisestore&country=nl"),
     ] {
         assert_eq!(ask(&query).status, 400, "{query}");
