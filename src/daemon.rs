@@ -2,7 +2,7 @@
 //!
 //! Start: store (with its migration), what was under way is noted, control socket, device listener, READY, then the tasks
 //! that act. End: no new connections, open requests finish within `drain-timeout`, last-seen times go to disk, the store
-//! closes. In between, SIGHUP: see [`reload`].
+//! closes. In between, SIGHUP: see `daemon/reload.rs`.
 
 mod logging;
 mod reload;

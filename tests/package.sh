@@ -45,6 +45,7 @@ root=$(mktemp -d)
 trap 'set +e; kill $(jobs -p) 2>/dev/null; umount -l "$root/proc" 2>/dev/null; rm -rf "$root"' EXIT
 ip link set lo up
 tar -C "$root" -xf "$clean"
+chmod 755 "$root"
 echo 'APT::Get::Assume-Yes "true";' >"$root/etc/apt/apt.conf.d/yes"
 mount -t proc proc "$root/proc"
 mount -t proc proc /proc

@@ -136,7 +136,9 @@ async fn explained(response: Response) -> Response {
         StatusCode::PAYLOAD_TOO_LARGE => {
             ("too-large", format!("the request is larger than {} KiB", LARGEST_REQUEST / 1024))
         }
-        StatusCode::BAD_REQUEST => ("request", "the address or the body of the request cannot be read as text".to_owned()),
+        StatusCode::BAD_REQUEST => {
+            ("request", "the address or the body of the request cannot be read as text".to_owned())
+        }
         StatusCode::SERVICE_UNAVAILABLE => ("too-slow", format!("the call took longer than {LONGEST_CALL:?}")),
         StatusCode::INTERNAL_SERVER_ERROR => ("internal", "a fault of vppd; the journal says more".to_owned()),
         status => ("request", format!("the request failed (HTTP {})", status.as_u16())),

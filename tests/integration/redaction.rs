@@ -80,10 +80,10 @@ fn no_secret_is_told_anywhere_along_a_journey() {
         let file = file.to_str().unwrap().to_owned();
         for damaged in [&app.token[..40], &app.token[..app.token.len() - 1], &format!("{}*", app.token)] {
             std::fs::write(&file, damaged).unwrap();
-            both(&app, &mut said, &["token", "add", &file, "--name", "Leeds"]).await;
+            both(&app, &mut said, &["token", "add", &file, "--name", "Leeds", "--no-wait"]).await;
         }
         std::fs::write(&file, &app.token).unwrap();
-        both(&app, &mut said, &["token", "add", &file, "--name", "Leeds"]).await;
+        both(&app, &mut said, &["token", "add", &file, "--name", "Leeds", "--no-wait"]).await;
         both(
             &app,
             &mut said,

@@ -266,3 +266,43 @@ fn a_task_that_waits_or_runs_can_be_called_off() {
         assert_eq!(look::apps(&app.context).await.unwrap().len(), 0, "nothing was read");
     });
 }
+
+#[test]
+fn removing_a_token_can_take_its_licences_back_first() {
+    story(|clock| async move {
+        let app = App::start(clock, &[("1600000011", 300), ("1600000022", 300)]).await;
+        app.add_token("Leeds", false).await.unwrap();
+        app.enrol(devices(0, 2)).await;
+        app.deploy("1600000011", "all-devices", PurposeView::Required).await;
+        // More holders than Apple takes in one request.
+        for number in 0..150 {
+            let asset = sandbox::apple::AssetName::standard("1600000022");
+            app.sandbox.apple.assign(&app.uid, &asset, &format!("C02ELSEWHERE{number:03}")).unwrap();
+        }
+        app.wait(minutes(10)).await;
+        let request = TokenRemoveRequest { revoke_first: true };
+        let task = removal::request(&app.context, "Leeds".into(), request, "test").await.unwrap();
+        app.wait(minutes(10)).await;
+        let task = look::task(&app.context, task.id).await.unwrap();
+        assert_eq!((task.state, task.done), (TaskState::Done, task.total), "{task:?}");
+        assert_eq!((app.holders("1600000011").len(), app.holders("1600000022").len()), (0, 0));
+        assert_eq!(tokens::list(&app.context).await.unwrap().len(), 0);
+        app.assert_clean();
+    });
+}
+
+#[test]
+fn a_token_that_may_not_revoke_says_so_before_anything_is_changed() {
+    story(|clock| async move {
+        let app = App::start(clock, &[("1600000011", 3)]).await;
+        app.add_token("Leeds", false).await.unwrap();
+        app.wait(minutes(5)).await;
+        app.sandbox.apple.take_over(&app.uid, other_mdm()).unwrap();
+        app.wait(minutes(13 * 60)).await;
+        let request = TokenRemoveRequest { revoke_first: true };
+        let refused = removal::request(&app.context, "Leeds".into(), request, "test").await.unwrap_err();
+        assert_eq!(refused.code, "cannot-revoke");
+        let token = tokens::show(&app.context, "Leeds".into()).await.unwrap();
+        assert_eq!(token.state, TokenState::Contested);
+    });
+}

@@ -67,7 +67,7 @@ fn wrong_files(text: &str) -> Vec<Case> {
 }
 
 async fn add(app: &App, file: &Path, name: &str) -> (bool, String) {
-    let output = cli(app, &["token", "add", file.to_str().unwrap(), "--name", name]).await;
+    let output = cli(app, &["token", "add", file.to_str().unwrap(), "--name", name, "--no-wait"]).await;
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
