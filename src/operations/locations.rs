@@ -208,11 +208,15 @@ async fn one_round(context: &Shared, id: LocationId, memory: &mut Memory) -> Res
         // Dropped half-way, a sync has changed nothing. One that fails again and again must not keep licences from being
         // followed.
         let synced = tokio::select! {
-            done = sync::run_task(context, &mut round, task) => done,
-            () = cancelled.cancelled() => Ok(()),
+            done = sync::run_task(context, &mut round, task) => Some(done),
+            () = cancelled.cancelled() => None,
         };
         context.workers.task_ends(task_id);
-        memory.note_sync(&round.location, synced, context.clock.steady());
+        match synced {
+            Some(synced) => memory.note_sync(&round.location, synced, context.clock.steady()),
+            // Whoever called it off does not want it made up at once.
+            None => memory.sync_after = Some(after(context.clock.steady(), LONGEST_PAUSE)),
+        }
         context.plan_now.notify_one();
     }
     let mut next = licences::settle_and_send(context, &mut round).await?;

@@ -221,6 +221,8 @@ async fn forget(
     context
         .store
         .write(move |w| -> Result<(), StoreError> {
+            let total = tasks::by_id(w, task)?.map_or(0, |task| task.total);
+            tasks::progress(w, task, total, total, &words)?;
             tasks::finish(w, task, now, Ok(&words))?;
             locations::remove(w, id)
         })
