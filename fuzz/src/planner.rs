@@ -161,7 +161,7 @@ fn world(bytes: &mut Bytes<'_>) -> Snapshot {
     for location in 0..locations.len() as u32 {
         for product in 0..products.len() as u32 {
             let kind = bytes.next();
-            if kind % 4 != 0 {
+            if !kind.is_multiple_of(4) {
                 assets.push(Asset {
                     product,
                     location,

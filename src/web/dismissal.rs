@@ -1,6 +1,6 @@
 //! The one place where an answer could throw a device out. 401 makes a device remove its enrolment with all managed apps
 //! (Apple: Check-in), and so does a 403 that says so: nothing but a decision of an administrator may have that effect,
-//! and vppd has no operation that dismisses a device. So every answer of the device listener passes [`never`], last of
+//! and vppd has no operation that dismisses a device. So every answer of the device listener passes [`never()`], last of
 //! all, and no other file of the doors, operations or MDM may name these statuses; a test reads the sources.
 
 use axum::http::StatusCode;
