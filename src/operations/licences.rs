@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::locations::{Round, ask, see_owner};
+use super::locations::Round;
+use super::locations::standing::{ask, see_owner};
 use super::{COOL_DOWN, OperationError, Shared, sync};
 use crate::apple::error::{AppleError, meaning};
 use crate::apple::walk;

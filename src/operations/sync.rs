@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::licences::{must_read_all, version_of};
-use super::locations::{Round, ask, see_owner, set_token_state};
+use super::locations::Round;
+use super::locations::standing::{ask, see_owner, set_token_state};
 use super::view::{SyncRequest, TaskView};
 use super::{OperationError, Shared, look};
 use crate::apple::walk::{self, Seen};

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::manage::find;
 use crate::clock::after;
-use crate::operations::locations::{Round, ask, see_owner};
+use crate::operations::locations::Round;
+use crate::operations::locations::standing::{ask, see_owner};
 use crate::operations::view::{TaskView, TokenRemovalView, TokenRemoveRequest};
 use crate::operations::{Kind, OperationError, Shared, licences, look, sync};
 use crate::store::assignments::{self, Holder};
