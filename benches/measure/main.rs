@@ -5,7 +5,7 @@
 //! fails because a machine is slow: a limit is shown beside its figure as met or missed.
 //!
 //! Limits "per core and second" are judged by the CPU time that vppd used, which neither the load generator nor other work
-//! on the machine changes; what came through by the clock is shown beside it.
+//! on the machine changes; what came through by the clock, with the devices played on the same cores, is shown beside it.
 
 mod bare;
 mod figures;

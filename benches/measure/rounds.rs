@@ -238,7 +238,7 @@ impl Seen {
     fn tell(self, report: &mut Report) {
         let of = |rates: &[Rate], value: fn(&Rate) -> f64| rates.iter().map(value).collect::<Vec<_>>();
         let mut add = |figure: Figure, values: Vec<f64>| report.add(figure.values(values));
-        let (clock, core) = ("by the clock, load included", "per core and second");
+        let (clock, core) = ("per second by the clock", "per core and second");
         add(Figure::new("one disk flush (4 kB)", "µs"), self.flush);
         add(Figure::new("bare server: requests", clock), of(&self.bare, Rate::per_second));
         add(Figure::new("bare server: requests", core), of(&self.bare, Rate::per_core_second));
