@@ -1,6 +1,6 @@
 //! One task per location talks to Apple for it, one thing after another: claims it, syncs it, sends what was intended, looks
 //! what became of it. So no two syncs of one location run at once, no request overtakes a listing, and locations never
-//! wait for each other. What the replies tell of the location itself is kept by [`standing`].
+//! wait for each other. What the replies tell of the location itself is kept by `standing`.
 
 pub(super) mod standing;
 
