@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use super::budget::{Budget, Lane, PATIENCE};
 use super::content_token::ContentToken;
-use super::error::{Answer, AppleError, RetryCause, classify};
+use super::error::{Answer, AppleError, RetryCause, TokenProblemKind, classify};
 use super::limits::{Endpoint, HARD_AGE, SOFT_AGE, ServiceConfig};
 use super::transport::{Failure, Incoming, Outgoing, Transport};
 use super::wire::{
@@ -323,7 +323,17 @@ impl AppleClient {
     ) -> Result<Reply<T>, AppleError> {
         let body = serde_json::to_vec(body)
             .map_err(|error| AppleError::Malformed { why: format!("our request cannot be written: {error}") })?;
-        self.persist(location, Call { endpoint, query: &[], body: Some(body.into()) }, read_json).await
+        let call = Call { endpoint, query: &[], body: Some(body.into()) };
+        match self.persist(location, call, read_json).await {
+            // How Apple tells that a token may look and not change anything is not documented. If the same token may look,
+            // it is that.
+            Err(AppleError::TokenProblem { kind: TokenProblemKind::Rejected, number })
+                if self.client_config(location).await.is_ok() =>
+            {
+                Err(AppleError::Forbidden { number })
+            }
+            outcome => outcome,
+        }
     }
 
     /// Tries a call until it is answered, refused, or tried often enough.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::numbers::{Course, known};
 use super::wire::ErrorInfo;
 
 /// How Apple turned a content token down.
@@ -57,8 +58,8 @@ pub enum AppleError {
     Forbidden { number: Option<i64> },
     /// Definitely not done, and the same request would be refused again.
     #[error(
-        "Apple refused the request (HTTP {status}{}). Nothing was changed and it is not repeated. If this goes on, \
-         the appliance may need an update.", numbered(*number)
+        "Apple refused the request with HTTP {status}{}. Nothing was changed and it is not repeated. If this goes on, \
+         the appliance may need an update.", told(*number)
     )]
     Refused { status: u16, number: Option<i64> },
     #[error(
@@ -131,23 +132,23 @@ pub(super) struct Answer {
 
 /// Sorts an answer that is not the wanted one.
 pub(super) fn classify(answer: Answer) -> AppleError {
-    let Some(number) = answer.number else { return by_status(&answer) };
+    let known = answer.number.and_then(|number| Some((number, known(number)?.0)));
+    let Some((number, course)) = known else { return by_status(&answer) };
     let later = |why| AppleError::RetryLater { after: answer.retry_after, why };
-    match number {
-        9621 => AppleError::TokenProblem { kind: TokenProblemKind::Expired, number: Some(number) },
-        9625 => AppleError::TokenProblem { kind: TokenProblemKind::Revoked, number: Some(number) },
-        9601 | 9622 | 9722 => AppleError::TokenProblem { kind: TokenProblemKind::Rejected, number: Some(number) },
-        9637 | 9647 => AppleError::TokenProblem { kind: TokenProblemKind::WrongKind, number: Some(number) },
-        9603 => failed_inside(&answer),
-        9644 => later(RetryCause::Maintenance),
-        9646 => later(RetryCause::Throttled),
-        9729 => later(RetryCause::Unavailable),
-        9650 | 9708 | 9721 | 9812 => AppleError::Resync { number },
-        9700..=9702 | 9714 | 9816 => AppleError::Limit { number },
-        9609 | 9635 | 9641 | 9706 | 9707 | 9709 | 9716 | 9717 | 9728 | 9814 | 9815 | 9817 | 9818 => {
-            AppleError::Business { number, info: answer.info }
+    match course {
+        // The token was accepted, or Apple would not speak of rights.
+        Course::NewToken(TokenProblemKind::Rejected) if answer.status == 403 => {
+            AppleError::Forbidden { number: Some(number) }
         }
-        _ => by_status(&answer),
+        Course::NewToken(kind) => AppleError::TokenProblem { kind, number: Some(number) },
+        Course::AskPerson => AppleError::Business { number, info: answer.info },
+        Course::Slower => later(RetryCause::Throttled),
+        Course::Maintenance => later(RetryCause::Maintenance),
+        Course::Later => later(RetryCause::Unavailable),
+        Course::LookFirst => failed_inside(&answer),
+        Course::ReadAnew => AppleError::Resync { number },
+        Course::Smaller => AppleError::Limit { number },
+        Course::OurBug => AppleError::Refused { status: answer.status, number: Some(number) },
     }
 }
 
@@ -175,32 +176,7 @@ fn failed_inside(answer: &Answer) -> AppleError {
 
 /// What a number means, in words for people. Numbers that nobody has explained have none.
 pub fn meaning(number: i64) -> Option<&'static str> {
-    Some(match number {
-        9609 => "there is no such registered user",
-        9634 => "the service has been withdrawn",
-        9635 => "the Apple Account cannot be linked to this user",
-        9637 => "the token was made by a facilitator account",
-        9641 => "the Apple Account is already linked to another user",
-        9647 => "the token is of the older kind that is bound to a person",
-        9650 => "the listing has become shorter",
-        9700 => "too many apps or books",
-        9701 => "too many users",
-        9702 => "too many serial numbers",
-        9706 => "the licence cannot be taken back",
-        9707 => "the licence cannot be given to a device",
-        9708 => "Apple does not know this event any more",
-        9709 => "there are not enough licences",
-        9714 => "too many users",
-        9716 => "the user is registered already",
-        9717 => "an e-mail address is not valid",
-        9721 => "the version of the listing is too old",
-        9728 => "Apple could not reach our notification address",
-        _ => return None,
-    })
-}
-
-fn numbered(number: Option<i64>) -> String {
-    number.map(|number| format!(", Apple's error {number}")).unwrap_or_default()
+    known(number).map(|(_, words)| words)
 }
 
 fn told(number: Option<i64>) -> String {

@@ -9,6 +9,7 @@ pub mod client;
 pub mod content_token;
 pub mod error;
 pub mod limits;
+pub mod numbers;
 #[cfg(test)]
 mod scripted;
 mod transport;

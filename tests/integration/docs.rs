@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use vppd::apple::numbers::NUMBERS;
 use vppd::cli::Arguments;
 use vppd::config::Config;
+use vppd::operations::view::TokenState;
 
 const SHIPPED: &str = include_str!("../../etc/vppd.toml");
 const MAKEFILE: &str = include_str!("../../Makefile");
@@ -338,4 +340,25 @@ fn the_page_of_settings_is_the_shipped_file() {
     }
     let kept = std::fs::read_to_string(path).unwrap();
     assert!(kept == config_page(), "docs/config.md differs from etc/vppd.toml: write it anew with `make docs`");
+}
+
+#[test]
+fn the_page_about_apple_tells_every_state_of_a_token_and_every_number() {
+    let page = std::fs::read_to_string(root().join("docs/apple.md")).unwrap();
+    let mut complaints = Vec::new();
+    for (number, course, meaning) in NUMBERS {
+        let row = format!("| {number} | {meaning} | {} |", course.words());
+        if !page.lines().any(|line| line == row) {
+            complaints.push(format!("docs/apple.md lacks: {row}"));
+        }
+    }
+    use TokenState::*;
+    let states = [Valid, Expiring, Expired, Revoked, Rejected, ReadOnly, WrongKind, Leaving, Contested, Unreachable];
+    for state in states {
+        let word = serde_json::to_value(state).unwrap();
+        if !page.contains(&format!("\n| `{}` | ", word.as_str().unwrap())) {
+            complaints.push(format!("docs/apple.md lacks the state {word}"));
+        }
+    }
+    assert_none(complaints);
 }
