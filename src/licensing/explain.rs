@@ -58,7 +58,11 @@ fn explain_blocked(blocked: Blocked, location: &str) -> String {
     match blocked {
         Blocked::NotOwned => "no location owns this app: buy licences at Apple, or check the Adam ID".into(),
         Blocked::NotDeviceAssignable => "Apple does not allow this app to be licensed by serial number".into(),
-        Blocked::NoSerial => "the device has not told its serial number, without which it cannot hold a licence".into(),
+        Blocked::NoSerial => {
+            "the device has not told its serial number, without which it cannot hold a licence (in User Enrollment no \
+             device does)"
+                .into()
+        }
         Blocked::NoWritableLocation => {
             "no location that owns this app can be used now (see `vppd token list`): nothing is assigned".into()
         }

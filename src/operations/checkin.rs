@@ -138,7 +138,8 @@ async fn authenticate(
         return Ok(Answer::Refused("Authenticate on a user channel".into()));
     }
     let user_enrolment = matches!(message.enrollment.device, WireId::EnrollmentId(_));
-    let serial = message.serial_number.as_deref().and_then(SerialNumber::read);
+    // A licence for its serial number would be of no use to a device in User Enrollment.
+    let serial = message.serial_number.as_deref().filter(|_| !user_enrolment).and_then(SerialNumber::read);
     let authenticated = devices::Authenticated {
         udid: message.enrollment.device.as_str().to_owned(),
         user_enrolment,

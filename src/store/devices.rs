@@ -270,7 +270,11 @@ pub fn learn(connection: &Connection, id: DeviceId, facts: &Facts) -> Result<(),
 /// A device that had not told its serial number does so now, unless another one has it.
 pub fn learn_serial(connection: &Connection, id: DeviceId, serial: &str) -> Result<(), StoreError> {
     if id_by_serial(connection, serial)?.is_none() {
-        execute(connection, "UPDATE device SET serial = ?2 WHERE id = ?1 AND serial = ''", params![id.0, serial])?;
+        execute(
+            connection,
+            "UPDATE device SET serial = ?2 WHERE id = ?1 AND serial = '' AND user_enrolment = 0",
+            params![id.0, serial],
+        )?;
     }
     Ok(())
 }

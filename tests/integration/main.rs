@@ -18,6 +18,7 @@ mod fuzz_seeds;
 mod independent;
 mod journey;
 mod layers;
+mod lessons;
 mod proofs;
 mod redaction;
 mod restored;

@@ -269,6 +269,7 @@ fn a_task_that_waits_or_runs_can_be_called_off() {
 
 #[test]
 fn removing_a_token_can_take_its_licences_back_first() {
+    crate::lessons::lesson(20);
     story(|clock| async move {
         let app = App::start(clock, &[("1600000011", 300), ("1600000022", 300)]).await;
         app.add_token("Leeds", false).await.unwrap();
