@@ -2,9 +2,11 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
-# Crash points that `make test` tries, and that `make torture` tries.
+# Crash points that `make test` tries, and that `make torture` tries: while licences are given, and while syncs run.
 CI_POINTS ?= 40
+CI_SYNC_POINTS ?= 20
 POINTS ?= 300
+SYNC_POINTS ?= 200
 SEED ?= 1
 
 .PHONY: help setup demo test lint docs bench fuzz torture deb package-test clean
@@ -21,7 +23,7 @@ demo: setup ## Watch vppd do its main job against a sandbox that plays Apple and
 
 test: setup ## Run every test: units, stories on simulated time, tools that are not ours, crash points
 	$(CARGO) test --workspace --locked --quiet
-	$(MAKE) --no-print-directory torture POINTS=$(CI_POINTS)
+	$(MAKE) --no-print-directory torture POINTS=$(CI_POINTS) SYNC_POINTS=$(CI_SYNC_POINTS)
 
 lint: setup ## Format, clippy with warnings as errors, documentation, dependency rules
 	$(CARGO) fmt --all --check
@@ -35,9 +37,10 @@ docs: setup ## Write docs/config.md anew from etc/vppd.toml
 bench: setup ## Measure against a bare server, medians of three (BENCH_JSON=FILE for JSON)
 	$(CARGO) bench --locked --quiet --bench measure
 
-torture: setup ## Kill vppd at POINTS seeded places and compare every pair with an undisturbed run
+torture: setup ## Kill vppd at POINTS and SYNC_POINTS seeded places and compare all with an undisturbed run
 	@$(CARGO) build --quiet --locked --workspace --features vppd/fault-points --target-dir target/torture --bin vppd --bin vppd-sandbox
-	@target/torture/debug/vppd-sandbox torture --vppd target/torture/debug/vppd --points $(POINTS) --seed $(SEED)
+	@target/torture/debug/vppd-sandbox torture --vppd target/torture/debug/vppd --scene licences --points $(POINTS) --seed $(SEED)
+	@target/torture/debug/vppd-sandbox torture --vppd target/torture/debug/vppd --scene syncs --points $(SYNC_POINTS) --seed $(SEED)
 
 fuzz: setup ## Fuzz every decoder of bytes from outside, a minute each (SECONDS_EACH=60)
 	./fuzz/run $(or $(SECONDS_EACH),60)

@@ -100,6 +100,7 @@ pub struct TokenRow {
 #[derive(Debug, Clone, Deserialize)]
 pub struct TaskRow {
     pub id: i64,
+    pub subject: String,
     pub state: String,
     pub done: u64,
     pub total: u64,

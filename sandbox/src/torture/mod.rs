@@ -4,8 +4,10 @@
 //! Runs are independent; each takes several kills one after another. With the same seed the same points are tried, though
 //! not to the microsecond: the clock is the machine's.
 
+mod licences;
 mod points;
-mod trial;
+mod run;
+mod syncs;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,8 +17,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use self::points::{Armed, Hit, Totals, schedule};
-use self::trial::{Outcome, Setup, play};
-use crate::appliance::{Licence, PairKey, Stage};
+use self::run::{Outcome, Scene, Setup, Verdicts, play};
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::device::make_keys;
@@ -31,6 +32,9 @@ pub struct TortureOptions {
     /// At how many points it is killed.
     #[arg(long, default_value_t = 50)]
     pub points: u64,
+    /// What is played meanwhile.
+    #[arg(long, value_enum, default_value_t = Scene::Licences)]
+    pub scene: Scene,
     /// For the points, the serial numbers and the delays.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -47,7 +51,7 @@ struct Torture {
     setup: Setup,
     chance: Chance,
     kills_per_run: u64,
-    reference: BTreeMap<PairKey, (Stage, Licence)>,
+    reference: Verdicts,
     totals: Totals,
     hits: u64,
     violations: u64,
@@ -86,7 +90,8 @@ impl Torture {
     /// The run without kills, which is the measure for all others.
     async fn prepare(options: &TortureOptions, clock: &Clock) -> anyhow::Result<Torture> {
         let keys = Arc::new(make_keys(clock, KEYS, None).await?);
-        let setup = Setup { vppd: options.vppd.clone(), seed: options.seed, clock: clock.clone(), keys };
+        let (vppd, clock) = (options.vppd.clone(), clock.clone());
+        let setup = Setup { vppd, scene: options.scene, seed: options.seed, clock, keys };
         let folder = folder()?;
         let result = play(&setup, folder.path(), &Armed::default(), true).await;
         let (outcome, problems) = match result {
@@ -102,7 +107,7 @@ impl Torture {
         };
         let Totals { requests, faults } = outcome.totals;
         ensure!(faults > 0, "this vppd has no fault points: build it with --features fault-points");
-        let reference = outcome.look.verdicts();
+        let reference = outcome.verdicts;
         println!("without kills: {requests} requests, {faults} fault points; {}", in_words(&reference));
         Ok(Torture {
             setup,
@@ -144,7 +149,7 @@ impl Torture {
     fn judge(&mut self, outcome: Outcome) -> Vec<String> {
         self.too_many_requests += outcome.too_many_requests;
         self.not_enough_licences += outcome.not_enough_licences;
-        let mut problems = differences(&self.reference, &outcome.look.verdicts());
+        let mut problems = differences(&self.reference, &outcome.verdicts);
         problems.extend(outcome.problems);
         problems
     }
@@ -154,68 +159,46 @@ fn folder() -> anyhow::Result<tempfile::TempDir> {
     tempfile::Builder::new().prefix("vppd-torture-").tempdir().context("could not make a folder")
 }
 
-type Verdicts = BTreeMap<PairKey, (Stage, Licence)>;
-
-/// Where the pairs stand other than in the run without kills.
+/// What stands other than in the run without kills.
 fn differences(reference: &Verdicts, found: &Verdicts) -> Vec<String> {
-    let keys: std::collections::BTreeSet<_> = reference.keys().chain(found.keys()).collect();
-    let mut differences = Vec::new();
-    for key in keys {
-        let (expected, got) = (reference.get(key), found.get(key));
-        if expected != got {
-            let words = |verdict: Option<&(Stage, Licence)>| match verdict {
-                Some((stage, licence)) => format!("{stage:?} with licence {licence:?}"),
-                None => "nothing".to_owned(),
-            };
-            let (serial, adam_id) = key;
-            differences.push(format!("{adam_id} on {serial}: {} instead of {}", words(got), words(expected)));
-        }
-    }
-    differences
+    let names: std::collections::BTreeSet<_> = reference.keys().chain(found.keys()).collect();
+    let differing = names.into_iter().filter(|name| reference.get(*name) != found.get(*name));
+    let words = |verdict: Option<&String>| verdict.map_or("nothing".to_owned(), String::clone);
+    differing
+        .map(|name| format!("{name}: {} instead of {}", words(found.get(name)), words(reference.get(name))))
+        .collect()
 }
 
 fn in_words(verdicts: &Verdicts) -> String {
-    let mut stages: BTreeMap<Stage, u64> = BTreeMap::new();
-    for (stage, _) in verdicts.values() {
-        *stages.entry(*stage).or_default() += 1;
+    let mut alike: BTreeMap<&str, u64> = BTreeMap::new();
+    for verdict in verdicts.values() {
+        *alike.entry(verdict).or_default() += 1;
     }
-    let parts = stages.iter().map(|(stage, count)| format!("{count} {stage:?}"));
-    format!("{} pairs: {}", verdicts.len(), parts.collect::<Vec<_>>().join(", "))
+    let parts: Vec<String> = alike.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
+    format!("{} verdicts: {}", verdicts.len(), parts.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn verdicts(of: &[(&str, Stage, Licence)]) -> Verdicts {
-        of.iter().map(|(serial, stage, licence)| (((*serial).to_owned(), "1".to_owned()), (*stage, *licence))).collect()
+    fn verdicts(of: &[(&str, &str)]) -> Verdicts {
+        of.iter().map(|(name, verdict)| ((*name).to_owned(), (*verdict).to_owned())).collect()
     }
 
     #[test]
     fn a_licence_that_went_to_another_device_is_two_differences() {
-        let reference = verdicts(&[
-            ("A", Stage::Installed, Licence::Assigned),
-            ("B", Stage::WaitingForLicence, Licence::None),
-            ("C", Stage::Installed, Licence::Assigned),
-        ]);
-        let found = verdicts(&[
-            ("A", Stage::WaitingForLicence, Licence::None),
-            ("B", Stage::Installed, Licence::Assigned),
-            ("C", Stage::Installed, Licence::Assigned),
-        ]);
-        let expected = [
-            "1 on A: WaitingForLicence with licence None instead of Installed with licence Assigned",
-            "1 on B: Installed with licence Assigned instead of WaitingForLicence with licence None",
-        ];
+        let reference = verdicts(&[("1 on A", "installed"), ("1 on B", "waiting"), ("1 on C", "installed")]);
+        let found = verdicts(&[("1 on A", "waiting"), ("1 on B", "installed"), ("1 on C", "installed")]);
+        let expected = ["1 on A: waiting instead of installed", "1 on B: installed instead of waiting"];
         assert_eq!(differences(&reference, &found), expected);
         assert!(differences(&reference, &reference).is_empty());
     }
 
     #[test]
-    fn a_pair_that_vppd_has_forgotten_is_a_difference() {
-        let reference = verdicts(&[("A", Stage::Installed, Licence::Assigned)]);
-        let expected = ["1 on A: nothing instead of Installed with licence Assigned"];
-        assert_eq!(differences(&reference, &Verdicts::new()), expected);
-        assert_eq!(in_words(&reference), "1 pairs: 1 Installed");
+    fn what_vppd_has_forgotten_is_a_difference() {
+        let reference = verdicts(&[("1 on A", "installed")]);
+        assert_eq!(differences(&reference, &Verdicts::new()), ["1 on A: nothing instead of installed"]);
+        assert_eq!(in_words(&reference), "1 verdicts: 1 installed");
     }
 }
