@@ -23,11 +23,12 @@ use super::limits::{Endpoint, HARD_AGE, SOFT_AGE, ServiceConfig};
 use super::transport::{Failure, Incoming, Outgoing, Transport};
 use super::wire::{
     Asset, AssetRef, AssetsLists, Assignment, AssignmentsList, ClientConfig, ClientConfigRequest, Envelope,
-    EventResponse, EventStatus, ManageAssetsRequest, MdmInfo, Paging, RevokeAssetsRequest, ServiceConfigReply,
-    parse_date,
+    EventResponse, EventStatus, ManageAssetsRequest, ManageUsersRequest, MdmInfo, Paging, RevokeAssetsRequest,
+    ServiceConfigReply, User, UserRequest, UsersList, parse_date,
 };
 use crate::clock::{Clock, after};
 use crate::entropy::Entropy;
+use crate::model::UserVerb;
 
 /// Apple's address.
 pub const APPLE: &str = "https://vpp.itunes.apple.com/mdm/v2/";
@@ -135,6 +136,24 @@ pub struct Page<T> {
     pub total_pages: u32,
     /// Opaque and not ordered.
     pub version_id: String,
+}
+
+/// Which users a listing holds. Apple leaves open what both filters together mean, so that cannot be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhichUsers {
+    All,
+    Active,
+    Retired,
+}
+
+impl WhichUsers {
+    fn parameter(self) -> Option<&'static str> {
+        match self {
+            WhichUsers::All => None,
+            WhichUsers::Active => Some("activeOnly"),
+            WhichUsers::Retired => Some("retiredOnly"),
+        }
+    }
 }
 
 struct Call<'a> {
@@ -277,9 +296,39 @@ impl AppleClient {
         serials: &[String],
         users: &[String],
     ) -> Result<EventAccepted, AppleError> {
-        let request = RevokeAssetsRequest { serial_numbers: serials, client_user_ids: users };
-        let reply: Reply<EventResponse> = self.change(location, Endpoint::Revoke, &request).await?;
-        Ok(EventAccepted { event_id: reply.body.event_id, mdm_info: reply.mdm_info, uid: reply.uid })
+        self.start(location, Endpoint::Revoke, &RevokeAssetsRequest { serial_numbers: serials, client_user_ids: users })
+            .await
+    }
+
+    /// A page of registered users, from 0 (Apple: Get Users). With `since`, as with [`AppleClient::assignments_page`]; a
+    /// version belongs to one choice of `which`.
+    pub async fn users_page(
+        &self,
+        location: &Location,
+        index: u32,
+        which: WhichUsers,
+        since: Option<&str>,
+    ) -> Result<Reply<Page<User>>, AppleError> {
+        let mut query = vec![("pageIndex", index.to_string())];
+        query.extend(which.parameter().map(|name| (name, "true".to_owned())));
+        query.extend(since.map(|version| ("sinceVersionId", version.to_owned())));
+        self.read(location, Endpoint::Users, &query, read_page::<User, UsersList>).await
+    }
+
+    /// Asks to register users, to change registered ones, or to retire them (Apple: Create Users, Update Users, Retire
+    /// Users). The caller keeps to the limit and names nobody twice.
+    pub async fn manage_users(
+        &self,
+        location: &Location,
+        verb: UserVerb,
+        users: &[UserRequest],
+    ) -> Result<EventAccepted, AppleError> {
+        let endpoint = match verb {
+            UserVerb::Create => Endpoint::CreateUsers,
+            UserVerb::Update => Endpoint::UpdateUsers,
+            UserVerb::Retire => Endpoint::RetireUsers,
+        };
+        self.start(location, endpoint, &ManageUsersRequest { users }).await
     }
 
     /// How far an event is (Apple: Event Status). [`AppleError::Resync`] when Apple does not know the event any more.
@@ -300,8 +349,17 @@ impl AppleClient {
         assets: &[AssetRef],
         serials: &[String],
     ) -> Result<EventAccepted, AppleError> {
-        let request = ManageAssetsRequest { assets, serial_numbers: serials };
-        let reply: Reply<EventResponse> = self.change(location, endpoint, &request).await?;
+        self.start(location, endpoint, &ManageAssetsRequest { assets, serial_numbers: serials }).await
+    }
+
+    /// A call that Apple accepts now and carries out later.
+    async fn start(
+        &self,
+        location: &Location,
+        endpoint: Endpoint,
+        body: &impl Serialize,
+    ) -> Result<EventAccepted, AppleError> {
+        let reply: Reply<EventResponse> = self.change(location, endpoint, body).await?;
         Ok(EventAccepted { event_id: reply.body.event_id, mdm_info: reply.mdm_info, uid: reply.uid })
     }
 
@@ -385,7 +443,7 @@ impl AppleClient {
     ) -> Result<Reply<T>, AppleError> {
         let budget = self.budget(location.map_or_else(|| Arc::from(""), |location| location.key.clone()));
         let _place = match call.endpoint {
-            Endpoint::Assets | Endpoint::Assignments => budget.page_place().await,
+            Endpoint::Assets | Endpoint::Assignments | Endpoint::Users => budget.page_place().await,
             _ => None,
         };
         let lane = location.map_or(Lane::Urgent, |location| location.lane);

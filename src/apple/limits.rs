@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::Uri;
 
 use super::wire::ServiceConfigReply;
+use crate::model::InviteCode;
 
 /// Age after which a copy is fetched again before it is used.
 pub const SOFT_AGE: Duration = Duration::from_secs(5 * 60);
@@ -24,11 +25,15 @@ pub enum Endpoint {
     Associate,
     Disassociate,
     Revoke,
+    Users,
+    CreateUsers,
+    UpdateUsers,
+    RetireUsers,
     Status,
 }
 
 impl Endpoint {
-    pub const ALL: [Endpoint; 8] = [
+    pub const ALL: [Endpoint; 12] = [
         Endpoint::ServiceConfig,
         Endpoint::ClientConfig,
         Endpoint::Assets,
@@ -36,6 +41,10 @@ impl Endpoint {
         Endpoint::Associate,
         Endpoint::Disassociate,
         Endpoint::Revoke,
+        Endpoint::Users,
+        Endpoint::CreateUsers,
+        Endpoint::UpdateUsers,
+        Endpoint::RetireUsers,
         Endpoint::Status,
     ];
 
@@ -49,6 +58,10 @@ impl Endpoint {
             Endpoint::Associate => "assets/associate",
             Endpoint::Disassociate => "assets/disassociate",
             Endpoint::Revoke => "assets/revoke",
+            Endpoint::Users => "users",
+            Endpoint::CreateUsers => "users/create",
+            Endpoint::UpdateUsers => "users/update",
+            Endpoint::RetireUsers => "users/retire",
             Endpoint::Status => "status",
         }
     }
@@ -63,6 +76,10 @@ impl Endpoint {
             Endpoint::Associate => Some("associateAssets"),
             Endpoint::Disassociate => Some("disassociateAssets"),
             Endpoint::Revoke => Some("revokeAssets"),
+            Endpoint::Users => Some("getUsers"),
+            Endpoint::CreateUsers => Some("createUsers"),
+            Endpoint::UpdateUsers => Some("updateUsers"),
+            Endpoint::RetireUsers => Some("retireUsers"),
             Endpoint::Status => Some("eventStatus"),
         }
     }
@@ -124,7 +141,13 @@ impl Limits {
 pub struct ServiceConfig {
     pub limits: Limits,
     urls: BTreeMap<Endpoint, Uri>,
+    /// Apple's template for links of invitations; the built-in one when absent.
+    invitation: Option<String>,
 }
+
+/// What stands for the code in the template of invitations.
+const CODE: &str = "%25inviteCode%25";
+const INVITATION: &str = "https://buy.itunes.apple.com/WebObjects/MZFinance.woa/wa/associateVPPUserWithITSAccount?inviteCode=%25inviteCode%25&mt=8";
 
 impl ServiceConfig {
     /// Keeps the addresses with the scheme, host and port of `base` and without a query; the rest is not followed.
@@ -133,7 +156,22 @@ impl ServiceConfig {
             let url: Uri = reply.urls.get(endpoint.key()?)?.as_str()?.parse().ok()?;
             (origin(&url)? == origin(base)? && url.query().is_none()).then_some((*endpoint, url))
         });
-        ServiceConfig { limits: Limits::read(&reply.limits), urls: urls.collect() }
+        // Not followed by vppd, but given to people: only Apple's own hosts, or the base's.
+        let trusted = |url: &Uri| {
+            let apple =
+                url.scheme_str() == Some("https") && url.host().is_some_and(|host| host.ends_with(".apple.com"));
+            origin(url).is_some_and(|found| apple || Some(found) == origin(base))
+        };
+        let template = reply.urls.get("invitationEmail").and_then(serde_json::Value::as_str);
+        let template = template.filter(|text| text.contains(CODE) && text.parse().is_ok_and(|url| trusted(&url)));
+        let invitation = template.map(str::to_owned);
+        ServiceConfig { limits: Limits::read(&reply.limits), urls: urls.collect(), invitation }
+    }
+
+    /// The link of an invitation (Apple: Managing Users).
+    pub fn invitation(&self, code: &InviteCode) -> String {
+        let code: String = form_urlencoded::byte_serialize(code.reveal().as_bytes()).collect();
+        self.invitation.as_deref().unwrap_or(INVITATION).replace(CODE, &code)
     }
 
     /// Where to call: Apple's own address for the endpoint, or the known path below `base`, without a query.
@@ -169,6 +207,26 @@ mod tests {
         assert_eq!(config.limits, expected);
         assert_eq!((expected.max_users, expected.max_serial_numbers, expected.max_request_per_second), (100, 1000, 15));
         assert_eq!(read(r#"{"limits":null,"urls":null,"errorCodes":7}"#), ServiceConfig::default());
+    }
+
+    #[test]
+    fn an_invitation_leads_to_apple_or_to_the_base_and_nowhere_else() {
+        let code = InviteCode::read("0d4f&x").unwrap();
+        let link =
+            |template: &str| read(&format!(r#"{{"urls":{{"invitationEmail":"{template}"}}}}"#)).invitation(&code);
+        let known = INVITATION.replace(CODE, "0d4f%26x");
+        assert!(known.ends_with("?inviteCode=0d4f%26x&mt=8"), "{known}");
+        assert_eq!(link("https://vpp.example/join?c=%25inviteCode%25"), "https://vpp.example/join?c=0d4f%26x");
+        assert_eq!(link("https://new.apple.com/%25inviteCode%25"), "https://new.apple.com/0d4f%26x");
+        for template in [
+            "https://evil.example/join?c=%25inviteCode%25",
+            "https://apple.com.evil.example/%25inviteCode%25",
+            "http://buy.apple.com/%25inviteCode%25",
+            "https://you@buy.apple.com/%25inviteCode%25",
+            "https://buy.apple.com/no-place-for-the-code",
+        ] {
+            assert_eq!(link(template), known, "{template}");
+        }
     }
 
     #[test]

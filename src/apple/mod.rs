@@ -17,7 +17,7 @@ pub mod walk;
 pub mod wire;
 
 pub use budget::Lane;
-pub use client::{AppleClient, ClientOptions, EventAccepted, Location, Reply, Timeouts};
+pub use client::{AppleClient, ClientOptions, EventAccepted, Location, Reply, Timeouts, WhichUsers};
 pub use content_token::{ContentToken, ContentTokenError};
 pub use error::AppleError;
 pub use limits::{Limits, ServiceConfig};

@@ -3,6 +3,8 @@
 //!
 //! Knows the client and nothing of what becomes of the records.
 
+mod users;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 
@@ -14,6 +16,7 @@ use super::budget::PAGES_IN_FLIGHT;
 use super::client::{AppleClient, Location, Page, Reply};
 use super::error::AppleError;
 use super::wire::{Asset, AssetRef, Assignment, Holder, MdmInfo};
+pub use users::{Users, users, users_since};
 
 /// A listing is begun this often before it is given up: once, and three times again.
 const ATTEMPTS: u32 = 4;

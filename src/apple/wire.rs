@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::model::{InviteCode, UserStatus};
+
 /// `totalCount` from which an asset counts as unlimited (Apple: Managing Assets). Never add to it.
 pub const UNLIMITED: i64 = 2_147_483_647;
 
@@ -174,6 +176,43 @@ impl Assignment {
         let serial = self.serial_number.clone().map(Holder::Serial);
         serial.or_else(|| self.client_user_id.clone().map(Holder::User))
     }
+}
+
+/// One record of a registered user (Apple: ResponseUser). Of one `clientUserId` there may be several, of which at most one
+/// is active. A Managed Apple Account is never told back.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    #[serde(deserialize_with = "text_or_number")]
+    pub client_user_id: String,
+    #[serde(default)]
+    pub email: Option<String>,
+    /// Of the Apple Account that the user is or was linked to.
+    #[serde(default)]
+    pub id_hash: Option<String>,
+    /// While nobody has accepted.
+    #[serde(default, deserialize_with = "invite_code")]
+    pub invite_code: Option<InviteCode>,
+    #[serde(default = "no_status", deserialize_with = "user_status")]
+    pub status: UserStatus,
+}
+
+/// A user as create, update and retire take it (Apple: RequestUser).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserRequest {
+    pub client_user_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Links the user at once, without an invitation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub managed_apple_id: Option<String>,
+}
+
+/// Body of POST `users/create`, `users/update` and `users/retire`.
+#[derive(Debug, Serialize)]
+pub(super) struct ManageUsersRequest<'a> {
+    pub users: &'a [UserRequest],
 }
 
 /// Which service manages a location (Apple: MdmInfo). Judge by the id, never by the name.
@@ -366,6 +405,19 @@ impl From<AssignmentsList> for Vec<Assignment> {
     }
 }
 
+/// List of GET `users`.
+#[derive(Debug, Deserialize)]
+pub(super) struct UsersList {
+    #[serde(default, deserialize_with = "null_is_default")]
+    users: Vec<User>,
+}
+
+impl From<UsersList> for Vec<User> {
+    fn from(list: UsersList) -> Vec<User> {
+        list.users
+    }
+}
+
 /// Reply to `service/config`; every member is optional in Apple's schema.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct ServiceConfigReply {
@@ -383,6 +435,18 @@ pub fn parse_date(text: &str) -> Option<Timestamp> {
 
 fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn invite_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<InviteCode>, D::Error> {
+    Ok(optional_text_or_number(deserializer)?.as_deref().and_then(InviteCode::read))
+}
+
+fn no_status() -> UserStatus {
+    UserStatus::Other(String::new())
+}
+
+fn user_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UserStatus, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map_or_else(no_status, |word| UserStatus::from(word.as_str())))
 }
 
 /// An error's details in an unknown shape must not hide the error's number.
@@ -457,6 +521,27 @@ mod tests {
         let status: EventStatus = serde_json::from_str(r#"{"eventStatus":"RESTING"}"#).unwrap();
         assert_eq!(status.event_status, EventState::Other("RESTING".into()));
         assert!(!status.is_final());
+    }
+
+    #[test]
+    fn users_are_read_whatever_is_missing_and_written_without_what_is_not_said() {
+        let list: Vec<User> = serde_json::from_str::<UsersList>(
+            r#"{"users":[{"clientUserId":"a","email":"a@x.example","inviteCode":"c0de","status":"Registered","new":[1]},
+                {"clientUserId":7,"email":null,"idHash":null,"inviteCode":null,"status":null},
+                {"clientUserId":"c","idHash":"h=","status":"Resting"}]}"#,
+        )
+        .unwrap()
+        .into();
+        assert_eq!(
+            (&list[0].status, list[0].invite_code.as_ref().unwrap().reveal()),
+            (&UserStatus::Registered, "c0de")
+        );
+        assert_eq!((list[1].client_user_id.as_str(), &list[1].status), ("7", &UserStatus::Other(String::new())));
+        assert_eq!(list[2].status, UserStatus::Other("Resting".into()));
+        assert!(!format!("{list:?}").contains("c0de"), "an invitation is not printed");
+        let request = UserRequest { client_user_id: "a".into(), email: None, managed_apple_id: None };
+        let body = serde_json::to_string(&ManageUsersRequest { users: &[request] }).unwrap();
+        assert_eq!(body, r#"{"users":[{"clientUserId":"a"}]}"#);
     }
 
     #[test]

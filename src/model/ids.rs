@@ -31,6 +31,10 @@ row_id!(
     /// A deployment.
     DeploymentId
 );
+row_id!(
+    /// A person.
+    PersonId
+);
 
 /// A serial number as Apple's licence service is given it: upper case, without spaces around it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
