@@ -9,9 +9,11 @@ mod app;
 mod backup;
 mod check;
 mod client;
+mod confirm;
 mod deploy;
 mod device;
 mod enrol;
+mod foreign_users;
 mod generate;
 mod output;
 mod plan;
@@ -20,6 +22,7 @@ mod sync;
 mod table;
 mod task;
 mod token;
+mod user;
 
 #[cfg(test)]
 mod tests;
@@ -81,6 +84,9 @@ pub enum Command {
     /// Add, renew and show content tokens
     #[command(subcommand)]
     Token(token::Command),
+    /// Register people at Apple, for licences by user
+    #[command(subcommand)]
+    User(user::Command),
     /// Read everything anew that Apple knows of one location, or of all
     Sync(sync::Arguments),
     /// Show what an administrator should know
@@ -170,6 +176,7 @@ async fn ask(command: Command, session: &Session) -> anyhow::Result<()> {
         Command::Run | Command::Check | Command::Generate { .. } | Command::Restore(_) | Command::Doctor(_) => Ok(()),
         Command::Status => service::status(session).await,
         Command::Token(command) => token::run(command, session).await,
+        Command::User(command) => user::run(command, session).await,
         Command::Sync(arguments) => sync::run(arguments, session).await,
         Command::Alert(command) => alert::run(command, session).await,
         Command::Task(command) => task::run(command, session).await,

@@ -7,6 +7,8 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::client::{Answer, segment};
+use super::confirm::confirm;
+use super::foreign_users::{self, ForeignUsers};
 use super::output::Page;
 use super::table::{Grid, clean, dash, facts, word};
 use super::{Session, sync};
@@ -59,6 +61,8 @@ pub enum Command {
         /// Your name for the location, or its uId
         location: String,
     },
+    /// List the users of a location that other MDM servers have made, or retire them
+    ForeignUsers(ForeignUsers),
     /// Remove a content token and all that is known of its location
     Remove(Remove),
 }
@@ -146,6 +150,7 @@ pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<(
             let answer = session.client.post(&format!("{}/take-over", path(&location)), &serde_json::json!({})).await?;
             session.out.show(&answer, show)
         }
+        Command::ForeignUsers(arguments) => foreign_users::run(arguments, session).await,
         Command::Remove(arguments) => remove(arguments, session).await,
         Command::Show { location } => session.out.show(&session.client.get(&path(&location)).await?, show),
     }
@@ -206,7 +211,7 @@ async fn remove(arguments: Remove, session: &Session) -> anyhow::Result<()> {
     if arguments.revoke_first && !removal.can_revoke {
         anyhow::bail!("the licences of {} cannot be taken back: {}", clean(&removal.name), clean(&removal.why_not));
     }
-    if !arguments.yes && !confirm(&consequences(&removal, arguments.revoke_first))? {
+    if !arguments.yes && !confirm(&consequences(&removal, arguments.revoke_first), "Remove it?")? {
         anyhow::bail!("nothing was removed");
     }
     let request = TokenRemoveRequest { revoke_first: arguments.revoke_first };
@@ -229,20 +234,6 @@ fn consequences(removal: &TokenRemovalView, revoke_first: bool) -> String {
          {licences_assigned} assigned licences ({devices} devices). {licences}\n\
          {deployments} deployments are for apps that no other location has: they will wait for a location that has them."
     )
-}
-
-/// Asks on the terminal.
-fn confirm(what: &str) -> anyhow::Result<bool> {
-    use std::io::IsTerminal;
-    if !std::io::stdin().is_terminal() {
-        anyhow::bail!("{what}\n  Say --yes if that is what you want.");
-    }
-    let mut terminal = std::io::stderr();
-    write!(terminal, "{what}\nRemove it? Type yes: ")?;
-    terminal.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim().eq_ignore_ascii_case("yes"))
 }
 
 /// The file's text; what is in it, vppd judges.

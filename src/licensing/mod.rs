@@ -9,6 +9,7 @@
 //! - [`mod@plan`]: all pairs together: who gets the licences there are, who waits.
 //! - [`progress`]: how the state of one app moves when its device says something.
 //! - [`mod@rectangles`]: pairs packed into as few requests as Apple's limits allow.
+//! - [`registration`]: what a registered user needs next.
 //! - [`explain`]: the same in words for people.
 
 pub mod desired;
@@ -16,6 +17,7 @@ pub mod explain;
 pub mod plan;
 pub mod progress;
 pub mod rectangles;
+pub mod registration;
 pub mod snapshot;
 pub mod step;
 

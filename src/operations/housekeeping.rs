@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{OperationError, Shared, alerts, clock_watch};
 use crate::schedule::KEPT;
-use crate::store::{self, commands, devices, events, tasks, times};
+use crate::store::{self, commands, devices, events, tasks, times, user_events};
 
 /// How often last-seen times go to disk.
 const FLUSH: Duration = Duration::from_secs(60);
@@ -30,6 +30,7 @@ pub async fn flush_seen(context: &Shared) -> Result<(), OperationError> {
 pub async fn clean_up(context: &Shared) -> Result<(), OperationError> {
     let Ok(before) = context.clock.now().checked_sub(KEPT) else { return Ok(()) };
     context.store.write_bulk(move |w| events::forget_before(w, before)).await?;
+    context.store.write_bulk(move |w| user_events::forget_before(w, before)).await?;
     context.store.write_bulk(move |w| tasks::forget_before(w, before)).await?;
     let Ok(a_year_ago) = context.clock.now().checked_sub(KEPT * 12) else { return Ok(()) };
     context.store.write_bulk(move |w| store::alerts::forget_before(w, a_year_ago)).await?;

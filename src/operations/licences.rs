@@ -22,10 +22,10 @@ use crate::store::{StoreError, appliance, assignments, locations};
 const OWNERSHIP_HOLDS: Duration = Duration::from_secs(60);
 
 /// So many waiting times an unknown outcome is left open while no listing is stable.
-const UNSTABLE_WAITS: u32 = 3;
+pub(super) const UNSTABLE_WAITS: u32 = 3;
 
 /// Apple's number for an event it does not know (any more).
-const UNKNOWN_EVENT: i64 = 9708;
+pub(super) const UNKNOWN_EVENT: i64 = 9708;
 
 /// Looks at every event that is due, then sends what is intended. Returns when to come back.
 pub(super) async fn settle_and_send(context: &Shared, round: &mut Round) -> Result<Option<Timestamp>, OperationError> {
@@ -76,7 +76,7 @@ async fn send_intended(context: &Shared, round: &mut Round) -> Result<(), Operat
 }
 
 /// Whether Apple names us as the owner: asked before a batch of changes.
-async fn still_ours(context: &Shared, round: &mut Round) -> Result<bool, OperationError> {
+pub(super) async fn still_ours(context: &Shared, round: &mut Round) -> Result<bool, OperationError> {
     let now = context.clock.steady();
     if round.owned_at.is_some_and(|at| after(at, OWNERSHIP_HOLDS) > now) {
         return Ok(true);

@@ -13,14 +13,14 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::tokens::removal;
-use super::{Context, OperationError, Shared, alerts, clock_watch, licences, sync};
+use super::{Context, OperationError, Shared, alerts, clock_watch, licences, sync, users};
 use crate::apple::wire::MdmInfo;
 use crate::apple::{self, ContentToken};
 use crate::clock::after;
 use crate::model::LocationId;
 use crate::schedule;
 use crate::store::locations::{self, Location, TokenState};
-use crate::store::{StoreError, events, tasks};
+use crate::store::{StoreError, events, tasks, user_events};
 use standing::{ask, see_owner};
 
 /// Longest pause before a failed sync is repeated, and between looks at a token that has expired.
@@ -221,6 +221,8 @@ async fn one_round(context: &Shared, id: LocationId, memory: &mut Memory) -> Res
         context.plan_now.notify_one();
     }
     let mut next = licences::settle_and_send(context, &mut round).await?;
+    let people = users::requests::settle_and_send(context, &mut round).await?;
+    next = next.into_iter().chain(people).min();
     memory.owned_at = round.owned_at;
     let now = context.clock.now();
     let hold = memory.sync_after.map(|steady| context.clock.expected_at(steady));
@@ -355,7 +357,12 @@ async fn fail_waiting_syncs(context: &Shared, round: &Round) -> Result<Option<Ti
 pub async fn after_restart(context: &Shared) -> Result<(), OperationError> {
     let first = context.config().apple.event_poll.first().copied().unwrap_or(Duration::from_secs(10));
     let look_at = after(context.clock.now(), first);
-    let unsure = context.store.write(move |w| events::after_restart(w, look_at)).await?;
+    let unsure = context
+        .store
+        .write(move |w| -> Result<usize, StoreError> {
+            Ok(events::after_restart(w, look_at)? + user_events::after_restart(w, look_at)?)
+        })
+        .await?;
     if unsure > 0 {
         log::warn!(
             "{unsure} requests to Apple were under way when vppd ended; Apple's listing will tell which arrived"

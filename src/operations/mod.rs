@@ -4,9 +4,9 @@
 //! Each outward act has the same four steps: load a snapshot in one read, call pure code, record the **intention** in one
 //! write, act outside any transaction and record the result. A crash between any two of them is harmless.
 //!
-//! - inwards: [`tokens`], [`deployments`], [`enrol`], [`pause`] are what a person asks for;
+//! - inwards: [`tokens`], [`deployments`], [`enrol`], [`pause`], [`users`] are what a person asks for;
 //!   [`checkin`] and [`report`] are what a device says.
-//! - onwards: [`reconcile`] plans and records; [`locations`] (with [`licences`] and [`sync`]) talks to Apple, one task per
+//! - onwards: [`reconcile`] plans and records; [`locations`] (with [`licences`], [`sync`] and [`users`]) talks to Apple, one task per
 //!   location; [`wake`] pushes the devices.
 //! - for bad days: [`backup`] and [`restore`], [`master_key`], [`doctor`]; [`clock_watch`] for clocks that jump.
 //! - beside: [`alerts`] tell an administrator what needs a person; [`housekeeping`] forgets what is over.
@@ -36,6 +36,7 @@ pub mod restore;
 pub mod sync;
 pub mod tasks;
 pub mod tokens;
+pub mod users;
 pub mod view;
 pub mod wake;
 

@@ -39,6 +39,7 @@ pub async fn resume(context: &Shared, who: &str) -> Result<(), OperationError> {
             audit::write(w, now, &by, "resumed", "")
         })
         .await?;
+    context.workers.nudge_all();
     log::info!("resumed by {who}");
     Ok(())
 }

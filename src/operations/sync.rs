@@ -1,4 +1,4 @@
-//! Syncs: what Apple says of a location's assets and assignments, applied as a whole or not at all. A full sync lists
+//! Syncs: what Apple says of a location's assets, assignments and users, applied as a whole or not at all. A full sync lists
 //! everything; reading changes shows only additions, and is used between full ones.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::licences::{must_read_all, version_of};
 use super::locations::Round;
 use super::locations::standing::{ask, see_owner, set_token_state};
+use super::users::listing;
 use super::view::{SyncRequest, TaskView};
 use super::{OperationError, Shared, look};
 use crate::apple::walk::{self, Seen};
@@ -15,7 +16,7 @@ use crate::apple::wire;
 use crate::schedule;
 use crate::store::assignments::{Assignment, Changed, Holder};
 use crate::store::locations::TokenState;
-use crate::store::{StoreError, assets, assignments, locations, tasks};
+use crate::store::{StoreError, assets, assignments, locations, tasks, users};
 
 /// The kind of these tasks.
 pub const KIND: &str = "sync";
@@ -88,6 +89,7 @@ async fn changes_with_words(context: &Shared, round: &mut Round) -> Result<Strin
     if !read_changes(context, round).await? || differs(context, round).await? {
         return full_applied(context, round, None).await.map(|applied| applied.words());
     }
+    listing::catch_up(context, round).await?;
     Ok(format!(
         "assets: {} new, {} changed, {} gone; assignments: additions read",
         replaced.added, replaced.changed, replaced.gone
@@ -104,17 +106,18 @@ struct Applied {
     assets: assets::Replaced,
     listed: usize,
     assignments: Changed,
+    users: users::Changed,
     stable: bool,
 }
 
 impl Applied {
     fn words(&self) -> String {
-        let Applied { assets, listed, assignments, stable } = self;
+        let Applied { assets, listed, assignments, users, stable } = self;
         let unsure =
             if *stable { "" } else { "; Apple's data changed meanwhile, so removals wait for the next listing" };
         format!(
-            "{listed} assets ({} new, {} changed, {} gone); assignments: {} new, {} gone{unsure}",
-            assets.added, assets.changed, assets.gone, assignments.added, assignments.removed
+            "{listed} assets ({} new, {} changed, {} gone); assignments: {} new, {} gone; users: {} new, {} gone{unsure}",
+            assets.added, assets.changed, assets.gone, assignments.added, assignments.removed, users.added, users.gone
         )
     }
 }
@@ -143,13 +146,16 @@ async fn full_applied(
     let held = walk::assignments(&context.apple, &token, &tell("assignments")).await;
     let held = ask(context, round, held).await?;
     see(context, round, &held.seen).await?;
+    let people = walk::users(&context.apple, &token, &tell("users")).await;
+    let people = ask(context, round, people).await?;
+    see(context, round, &people.seen).await?;
     let rows: Vec<Assignment> = held.assignments.values().filter_map(assignment).collect();
     let generation = stage(context, round, rows, held.stable).await?;
     let (id, now, version) = (round.location.id, context.clock.now(), held.version_id);
-    let (whole, stable) = (listed.stable, held.stable);
+    let (whole, stable) = (listed.stable, held.stable && people.stable);
     let kept: Vec<assets::Asset> = listed.assets.values().map(asset).collect();
     let count = kept.len();
-    let (assets, assignments) = context
+    let (assets, assignments, users) = context
         .store
         .write(move |w| -> Result<_, StoreError> {
             let assignments = match generation {
@@ -158,18 +164,19 @@ async fn full_applied(
             };
             let replaced = assets::replace(w, id, &kept, whole, now)?;
             assets::recount_elsewhere(w, id)?;
+            let users = listing::apply(w, id, &people, now)?;
             locations::synced(w, id, Some(&version), true, now)?;
             if whole && stable {
                 locations::read_anew(w, id)?;
             }
-            Ok((replaced, assignments))
+            Ok((replaced, assignments, users))
         })
         .await?;
     while context.store.write_bulk(move |w| assignments::forget_old(w, id, CHUNK as u32)).await? {}
     (round.location.last_synced, round.location.last_full_sync) = (Some(now), Some(now));
     round.location.full_sync_first &= !(whole && stable);
     log::info!(vppd_location = round.location.name.as_str(); "location \"{}\" is synced", round.location.name);
-    Ok(Applied { assets, listed: count, assignments, stable })
+    Ok(Applied { assets, listed: count, assignments, users, stable })
 }
 
 enum Staged {
@@ -253,7 +260,7 @@ pub(super) async fn read_changes(context: &Shared, round: &mut Round) -> Result<
     Ok(true)
 }
 
-async fn see(context: &Shared, round: &mut Round, seen: &Seen) -> Result<(), OperationError> {
+pub(super) async fn see(context: &Shared, round: &mut Round, seen: &Seen) -> Result<(), OperationError> {
     // The last word counts: if somebody took over while the listing ran, it is the later name.
     if let Some(owner) = seen.owners.last() {
         see_owner(context, round, owner.as_ref()).await?;

@@ -1,8 +1,12 @@
 //! What the doors show: the JSON of the control socket and of `--json`, as types. The CLI reads the same types, so that
 //! the two cannot drift apart. Times are RFC 3339 in UTC; identifiers of Apple keep Apple's spelling.
 
+mod users;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use users::*;
 
 /// An error as every door answers it: `{"error": {...}}` with a fitting HTTP status.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]

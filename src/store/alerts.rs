@@ -72,6 +72,20 @@ pub fn end(
     )
 }
 
+/// Ends the open alert of a kind for this occasion.
+pub fn end_one(
+    connection: &Connection,
+    kind: &str,
+    location: LocationId,
+    occasion: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE alert SET ended_at = ?4
+               WHERE ended_at IS NULL AND kind = ?1 AND location_id = ?2 AND occasion = ?3";
+    execute(connection, sql, params![kind, location.0, occasion, micros(now)])?;
+    Ok(())
+}
+
 /// The open alerts, or the newest `limit` of all; newest first.
 pub fn newest(connection: &Connection, ended_too: bool, limit: u32) -> Result<Vec<Alert>, StoreError> {
     let sql = "SELECT id, kind, subject, grave, message, advice, raised_at, ended_at FROM alert

@@ -134,6 +134,18 @@ pub fn holds(
     Ok(found.is_some())
 }
 
+/// What a registered user holds under a location: the assets.
+pub fn of_user(
+    connection: &Connection,
+    location: LocationId,
+    client_user_id: &str,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let sql = "SELECT adam_id, pricing_param FROM assignment WHERE location_id = ?1 AND generation = ?2
+                   AND holder_kind = 'user' AND holder = ?3";
+    let parameters = params![location.0, current(connection, location)?, client_user_id];
+    rows(connection, sql, parameters, |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
 /// How many licences of a location are assigned, without those of assets of which there are as many as wanted.
 pub fn count(connection: &Connection, location: LocationId) -> Result<u64, StoreError> {
     let found = row(

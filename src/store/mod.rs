@@ -26,12 +26,15 @@ mod error;
 pub mod events;
 pub mod locations;
 pub mod pairs;
+pub mod persons;
 pub mod restored;
 mod schema;
 pub mod sealed;
 pub mod snapshot;
 pub mod tasks;
 pub mod times;
+pub mod user_events;
+pub mod users;
 mod writer;
 
 use std::os::unix::fs::OpenOptionsExt;

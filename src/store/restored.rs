@@ -34,6 +34,13 @@ fn mark(connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
          WHERE state <> 'settled'",
         [at],
     )?;
+    execute(connection, "UPDATE users_read SET version = NULL", [])?;
+    execute(
+        connection,
+        "UPDATE user_event SET state = 'unknown', event_id = NULL, sent_at = ?1, next_look_at = ?1, looks = 0
+         WHERE state <> 'settled'",
+        [at],
+    )?;
     // The same with devices: none is told again to install or remove before its own list was read.
     let commands =
         "request_type IN ('InstallApplication', 'RemoveApplication') AND state IN ('queued', 'sent', 'not-now')";

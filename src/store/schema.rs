@@ -13,7 +13,11 @@ use rusqlite_migration::{M, Migrations};
 use super::StoreError;
 use crate::fault;
 
-const STEPS: [&str; 2] = [include_str!("migrations/001_first.sql"), include_str!("migrations/002_safety.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("migrations/001_first.sql"),
+    include_str!("migrations/002_safety.sql"),
+    include_str!("migrations/003_users.sql"),
+];
 
 /// Copies that are kept, the newest.
 const COPIES: usize = 3;

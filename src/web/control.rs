@@ -1,6 +1,8 @@
 //! The control socket: the JSON API for the CLI on the same machine. Whoever may open the socket may do everything; the
 //! peer's user name goes to the audit. Whatever is wrong with a request, the answer is JSON and says so.
 
+mod users;
+
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -111,7 +113,8 @@ pub fn router(context: Shared) -> Router {
         .route("/plan", get(|State(c): State<Shared>| async move { reply(look::plan(&c).await) }))
         .route("/backup", post(make_backup))
         .route("/pause", post(set_pause))
-        .route("/resume", post(resume));
+        .route("/resume", post(resume))
+        .merge(users::routes());
     Router::new()
         .nest("/v1", api)
         .fallback(|| async { failed(&OperationError::not_found("there is no such thing in the API", "")) })

@@ -25,3 +25,4 @@ mod restored;
 mod support;
 mod switches;
 mod tokens;
+mod users;

@@ -56,7 +56,7 @@ pub async fn renew(
 }
 
 /// The location with this name or Apple's id.
-pub(super) async fn find(context: &Shared, name: &str) -> Result<Location, OperationError> {
+pub(in crate::operations) async fn find(context: &Shared, name: &str) -> Result<Location, OperationError> {
     let name = name.to_owned();
     let read = context.store.read(move |c| -> Result<Location, OperationError> {
         locations::by_name_or_uid(c, &name)?.ok_or_else(|| look::no_such_location(&name))

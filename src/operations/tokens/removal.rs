@@ -45,8 +45,8 @@ pub async fn preview(context: &Shared, name: String) -> Result<TokenRemovalView,
         .await
 }
 
-/// Why Apple would not take licences back now.
-fn why_not_revoke(context: &Shared, location: &Location) -> Option<String> {
+/// Why nothing can be changed at Apple now: no licence taken back, no user retired.
+pub(in crate::operations) fn why_not_revoke(context: &Shared, location: &Location) -> Option<String> {
     let ours = location.owner.as_ref().is_some_and(|owner| owner.id == context.mdm_id);
     let expired = location.expires_at <= context.clock.now();
     match location.token_state {

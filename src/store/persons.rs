@@ -1,0 +1,92 @@
+//! Persons: who may be registered at Apple, once for every location. Each has a GUID of ours, because an e-mail address may
+//! change hands.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::{StoreError, execute, micros, row, rows, time};
+use crate::model::PersonId;
+
+/// A person as kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    pub id: PersonId,
+    /// What Apple knows the person by, under every location.
+    pub client_user_id: String,
+    /// May be empty.
+    pub name: String,
+    pub email: String,
+    /// A Managed Apple Account, to be linked without an invitation.
+    pub managed_account: Option<String>,
+    pub created_at: Timestamp,
+    pub created_by: String,
+}
+
+const COLUMNS: &str = "id, client_user_id, name, email, managed_account, created_at, created_by";
+
+fn read(row: &rusqlite::Row<'_>) -> Result<Person, StoreError> {
+    Ok(Person {
+        id: PersonId(row.get(0)?),
+        client_user_id: row.get(1)?,
+        name: row.get(2)?,
+        email: row.get(3)?,
+        managed_account: row.get(4)?,
+        created_at: time(row.get(5)?)?,
+        created_by: row.get(6)?,
+    })
+}
+
+/// All, by their addresses.
+pub fn all(connection: &Connection) -> Result<Vec<Person>, StoreError> {
+    rows(connection, &format!("SELECT {COLUMNS} FROM person ORDER BY email"), [], read)
+}
+
+/// The one with this number.
+pub fn by_id(connection: &Connection, id: PersonId) -> Result<Option<Person>, StoreError> {
+    row(connection, &format!("SELECT {COLUMNS} FROM person WHERE id = ?1"), [id.0], read)
+}
+
+/// The one with this number, GUID or e-mail address (any case).
+pub fn by_name(connection: &Connection, text: &str) -> Result<Option<Person>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM person WHERE email = ?1 OR client_user_id = ?1 OR id = ?2");
+    row(connection, &sql, params![text, text.parse::<i64>().unwrap_or(-1)], read)
+}
+
+/// The one with this Managed Apple Account (any case).
+pub fn by_account(connection: &Connection, account: &str) -> Result<Option<Person>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM person WHERE managed_account = ?1 COLLATE NOCASE");
+    row(connection, &sql, [account], read)
+}
+
+/// The one that Apple knows by this id.
+pub fn by_client_user_id(connection: &Connection, id: &str) -> Result<Option<Person>, StoreError> {
+    row(connection, &format!("SELECT {COLUMNS} FROM person WHERE client_user_id = ?1"), [id], read)
+}
+
+/// Adds a person; `id` is not used.
+pub fn add(connection: &Connection, person: &Person) -> Result<PersonId, StoreError> {
+    execute(
+        connection,
+        "INSERT INTO person (client_user_id, name, email, managed_account, created_at, created_by)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            person.client_user_id,
+            person.name,
+            person.email,
+            person.managed_account,
+            micros(person.created_at),
+            person.created_by
+        ],
+    )?;
+    Ok(PersonId(connection.last_insert_rowid()))
+}
+
+/// Keeps another name, address or account.
+pub fn edit(connection: &Connection, person: &Person) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE person SET name = ?2, email = ?3, managed_account = ?4 WHERE id = ?1",
+        params![person.id.0, person.name, person.email, person.managed_account],
+    )?;
+    Ok(())
+}
