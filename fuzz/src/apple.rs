@@ -3,7 +3,9 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Value, from_slice};
 use vppd::apple::ContentToken;
-use vppd::apple::wire::{Asset, Assignment, ClientConfig, Envelope, EventResponse, EventStatus, Paging, parse_date};
+use vppd::apple::wire::{
+    Asset, Assignment, ClientConfig, Envelope, EventResponse, EventStatus, Paging, User, parse_date,
+};
 
 /// The file of a content token.
 pub fn content_token(bytes: &[u8]) {
@@ -35,6 +37,11 @@ pub fn wire(bytes: &[u8]) {
         }
         for assignment in listed::<Assignment>(&mut reply, "assignments") {
             let _ = (assignment.asset(), assignment.holder());
+        }
+        for user in listed::<User>(&mut reply, "users") {
+            if let Some(code) = user.invite_code.as_ref().filter(|code| code.reveal().len() > 16) {
+                assert!(!format!("{user:?}").contains(code.reveal()), "an invitation shows itself");
+            }
         }
     }
     if let Ok(text) = std::str::from_utf8(bytes) {

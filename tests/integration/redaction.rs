@@ -101,8 +101,11 @@ fn no_secret_is_told_anywhere_along_a_journey() {
 
         both(&app, &mut said, &["deploy", "add", "--app", READER, "--to", "all-devices", "--purpose", "required"])
             .await;
+        both(&app, &mut said, &["user", "add", "--location", "Leeds", "--email", "p.osei@example.org"]).await;
         mishaps(&app, &visitor, &mut said).await;
         app.wait(minutes(60)).await;
+        let user = app.sandbox.apple.location(&app.uid).unwrap().users.remove(0);
+        planted.text("the code of an invitation", user.invite_code.as_ref().unwrap());
         assert_eq!(app.installed(READER).len(), 1, "the journey went well");
         let serial = app.fleet.view()[0].serial.clone();
         for arguments in [
@@ -117,6 +120,8 @@ fn no_secret_is_told_anywhere_along_a_journey() {
             &["device", "show", &serial],
             &["device", "show", &visitor.serial],
             &["deploy", "list"],
+            &["user", "list"],
+            &["user", "show", "1"],
             &["plan"],
             &["sync", "--no-wait"],
             &["pause", "--reason", "a test"],
@@ -155,7 +160,7 @@ fn plant_keys(app: &App, planted: &mut Planted) {
 /// What goes wrong on the way, each with a secret in it.
 async fn mishaps(app: &App, visitor: &Visitor, said: &mut Vec<String>) {
     for fault in [Fault::InternalError, Fault::TruncatedJson, Fault::BadGateway, Fault::ClosedAfterEffect] {
-        for endpoint in ["assets", "assets/associate", "status"] {
+        for endpoint in ["assets", "assets/associate", "users", "users/create", "status"] {
             let (endpoint, fault) = (Some(endpoint.to_owned()), fault.clone());
             app.sandbox.apple.add_fault(FaultRule { endpoint, fault, often: Often::Next(7) }).unwrap();
         }
@@ -195,7 +200,7 @@ async fn mishaps(app: &App, visitor: &Visitor, said: &mut Vec<String>) {
         assert!(status >= 400);
         said.push(String::from_utf8_lossy(&answer).into_owned());
     }
-    for path in ["status", "tokens", "tokens/Leeds", "tasks", "apps", "devices", "deployments", "plan"] {
+    for path in ["status", "tokens", "tokens/Leeds", "tasks", "apps", "devices", "deployments", "users", "plan"] {
         let (_, answer) = ask(app, "GET", &format!("/v1/{path}"), Vec::new()).await;
         said.push(String::from_utf8_lossy(&answer).into_owned());
     }

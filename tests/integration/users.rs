@@ -367,7 +367,7 @@ fn the_command_line_registers_shows_and_retires() {
             cli(&app, &["user", "add", "--location", "Leeds", "--email", "p.osei@example.org", "--name", "Priya"])
                 .await,
         );
-        assert!(added.contains("state:           new"), "{added}");
+        assert!(added.contains("state:         new\n"), "{added}");
         app.wait(minutes(1)).await;
         let listed = text(
             cli(&app, &["user", "list", "--location", "leeds", "--status", "registered", "--search", "PRIYA"]).await,

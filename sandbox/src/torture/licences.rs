@@ -1,4 +1,4 @@
-//! The scene of licences: deployments first, then the devices, strictly one after another; then an app is taken away and a
+//! The scene of licences: people and deployments first, then the devices, strictly one after another; then an app is taken away and a
 //! device leaves; and rest.
 
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use super::people;
 use super::run::{Outcome, Run};
 use crate::agreement::{Truth, disagreements};
 use crate::appliance::{Deployment, DeviceRow, Look, Silent};
@@ -53,6 +54,7 @@ impl Trial<'_> {
     async fn act(&self) -> anyhow::Result<Outcome> {
         let location = self.run.locations.first().context("the scene has no location")?;
         self.run.add_token(location, 12).await?;
+        people::register(self.run, &location.name).await?;
         for adam_id in KEPT.into_iter().chain([TAKEN_AWAY]) {
             self.deploy(adam_id).await?;
         }
@@ -172,6 +174,7 @@ impl Trial<'_> {
         ];
         let broken = must_be_zero.into_iter().filter(|(_, count)| *count > 0);
         problems.extend(broken.map(|(what, count)| format!("{what}: {count}")));
+        problems.extend(state.locations.iter().flat_map(people::problems));
         let verdicts = look.verdicts().into_iter().map(|((serial, adam_id), (stage, licence))| {
             (format!("{adam_id} on {serial}"), format!("{stage:?} with licence {licence:?}"))
         });

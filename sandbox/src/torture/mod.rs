@@ -5,6 +5,7 @@
 //! not to the microsecond: the clock is the machine's.
 
 mod licences;
+mod people;
 mod points;
 mod run;
 mod syncs;

@@ -103,6 +103,7 @@ fn a_sync_that_apple_spoils_changes_nothing_and_says_why() {
         let mut table = Table::new("sync");
         table.secret(&app.token);
         app.add_token("Leeds", false).await.unwrap();
+        app.sandbox.apple.add_user(&app.uid, "7300112233").unwrap();
         app.enrol(devices(0, 2)).await;
         app.deploy("1600000011", "all-devices", PurposeView::Required).await;
         app.wait(minutes(20)).await;
@@ -123,8 +124,16 @@ fn a_sync_that_apple_spoils_changes_nothing_and_says_why() {
                 "has been revoked",
             ),
             ("no versionId", members(json!({"versionId": null})), "unknown form"),
-            ("a list that is text", members(json!({"assets": "none", "assignments": "none"})), "unknown form"),
-            ("a record that is a number", members(json!({"assets": [7], "assignments": [7]})), "unknown form"),
+            (
+                "a list that is text",
+                members(json!({"assets": "none", "assignments": "none", "users": "none"})),
+                "unknown form",
+            ),
+            (
+                "a record that is a number",
+                members(json!({"assets": [7], "assignments": [7], "users": [7]})),
+                "unknown form",
+            ),
             (
                 "a count that is a word",
                 members(json!({"assets": [{"adamId": "1600000011", "totalCount": "many"}]})),
@@ -141,8 +150,8 @@ fn a_sync_that_apple_spoils_changes_nothing_and_says_why() {
         let before = fingerprint(&app, &["task", "appliance", "alert"]).await;
         for (name, fault, says) in cases {
             let kind = format!("{fault:?}").chars().take(44).collect::<String>().replace('\n', " ");
-            for endpoint in ["assets", "assignments"] {
-                if endpoint == "assignments" && (name == "a count that is a word" || fault == Fault::Endless) {
+            for endpoint in ["assets", "assignments", "users"] {
+                if endpoint != "assets" && (name == "a count that is a word" || fault == Fault::Endless) {
                     continue;
                 }
                 let often = if fault == Fault::Endless { 6 } else { 40 };
@@ -168,7 +177,7 @@ fn a_sync_that_apple_spoils_changes_nothing_and_says_why() {
             ("unknown members everywhere", Rewriting::UnknownMembers),
             ("JSON called text/html", Rewriting::ContentType("text/html".into())),
         ] {
-            for endpoint in ["assets", "assignments"] {
+            for endpoint in ["assets", "assignments", "users"] {
                 add_fault(&app, endpoint, Fault::Rewritten(rewriting.clone()), 1).await;
             }
             let done = sync_now(&app, 12).await.unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -176,7 +185,7 @@ fn a_sync_that_apple_spoils_changes_nothing_and_says_why() {
             assert_eq!(fingerprint(&app, &["task", "appliance", "alert"]).await, before, "{name} changed something");
         }
         assert_eq!(app.installed("1600000011").len(), 2);
-        table.end(66);
+        table.end(90);
     });
 }
 

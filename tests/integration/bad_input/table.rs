@@ -55,10 +55,11 @@ pub async fn settled(app: &App, adam_id: &str) {
 }
 
 /// Columns that tell when something was looked at, not what is.
-const TIMES: [(&str, &[&str]); 4] = [
+const TIMES: [(&str, &[&str]); 5] = [
     ("location", &["last_synced", "last_full_sync", "generation", "assignments_version"]),
     ("asset", &["read_at"]),
     ("assignment", &["generation"]),
+    ("users_read", &["read_at", "version"]),
     ("device", &["last_seen", "pushed_at", "pushes", "push_after", "push_throttled", "push_problem"]),
 ];
 

@@ -1,6 +1,5 @@
 //! What goes wrong with registered users: Apple refuses, forgets, fails or does not answer; the database is an older one.
 
-use std::path::Path;
 use std::time::Duration;
 
 use sandbox::apple::{Canned, Fault, FaultRule, Often};
@@ -15,13 +14,6 @@ fn next(endpoint: &str, fault: Fault) -> FaultRule {
 fn says(number: u64) -> Fault {
     let body = json!({"errorNumber": number, "errorMessage": "x"}).to_string();
     Fault::Canned(Canned { status: 400, content_type: "application/json".into(), headers: Vec::new(), body })
-}
-
-/// The database as it is in the folder of the appliance, which does not run.
-fn database(app: &App) -> Vec<u8> {
-    let file = app.path("state").join("vppd.db");
-    assert!(!Path::new(&format!("{}-wal", file.display())).exists(), "closed well");
-    std::fs::read(file).unwrap()
 }
 
 async fn open_alerts(app: &App) -> Vec<AlertView> {
@@ -169,7 +161,7 @@ fn a_lower_limit_of_apple_is_kept_to() {
     story(|clock| async move {
         let app = leeds(clock).await;
         // The limits are believed for some minutes.
-        app.sandbox.apple.patch_limits(json!({"max-users": 7}).as_object().unwrap().clone()).unwrap();
+        app.sandbox.apple.patch_limits(json!({"maxUsers": 7}).as_object().unwrap().clone()).unwrap();
         for number in 0..20 {
             add(&app, &format!("person{number}@example.org")).await;
         }
@@ -265,16 +257,18 @@ fn with_an_older_database_who_is_there_is_ours_and_who_is_gone_comes_back() {
         app.wait(minutes(1)).await;
         pause::pause(&app.context, PauseRequest::default(), "test").await.unwrap();
         let ben = add(&app, "ben@example.org").await;
-        app.end().await;
-        let older = database(&app);
-        app.begin().await;
+        let older = app.path("older.db");
+        app.context.store.copy_to(&older).await.unwrap();
         pause::resume(&app.context, "test").await.unwrap();
         let cleo = add(&app, "cleo@example.org").await;
         retire(&app, "anna@example.org").await;
         app.wait(minutes(2)).await;
         assert_eq!(state(&app, "ben@example.org").await, RegistrationState::Registered);
         app.end().await;
-        std::fs::write(app.path("state").join("vppd.db"), older).unwrap();
+        std::fs::rename(older, app.path("state/vppd.db")).unwrap();
+        for beside in ["state/vppd.db-wal", "state/vppd.db-shm"] {
+            let _ = std::fs::remove_file(app.path(beside));
+        }
         app.begin().await;
         pause::resume(&app.context, "test").await.unwrap();
         // The database does not know that ben was registered, nor that anna was retired.
