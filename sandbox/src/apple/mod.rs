@@ -49,6 +49,7 @@ mod wire;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -132,6 +133,7 @@ impl Apple {
         if let Some(job) = job {
             self.start(job).await;
         }
+        let delay = delay + Duration::from_millis(self.lock().switches.latency_ms);
         if !delay.is_zero() {
             self.0.clock.sleep(delay).await;
         }

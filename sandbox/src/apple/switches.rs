@@ -99,6 +99,8 @@ pub struct Switches {
     pub other_mdm: OtherMdm,
     /// How long the other client waits between two acts, from and to.
     pub other_mdm_seconds: [u64; 2],
+    /// How long every reply is held back, as by a long way to Apple.
+    pub latency_ms: u64,
     /// How long a listing lags behind what was written.
     pub lag_seconds: u64,
     pub lookup_shape: LookupShape,
@@ -148,6 +150,7 @@ impl Default for Switches {
             legacy_calls: LegacyCalls::default(),
             other_mdm: OtherMdm::default(),
             other_mdm_seconds: [300, 1800],
+            latency_ms: 0,
             lag_seconds: 0,
             lookup_shape: LookupShape::default(),
             last_cursor: LastCursor::default(),
