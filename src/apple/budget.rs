@@ -15,6 +15,8 @@ use crate::entropy::Entropy;
 
 /// Longest pause that a call waits out. A call during a longer one returns at once.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+/// Requests that a quiet time saves up.
+const BURST: f64 = 1.0;
 /// Pages that may be read at the same time (Apple: Using Paginated Endpoints).
 pub const PAGES_IN_FLIGHT: usize = 5;
 
@@ -36,7 +38,6 @@ pub struct Paused {
 pub struct Bucket {
     tokens: f64,
     filled_at: Timestamp,
-    burst: f64,
     per_second: f64,
     paused_until: Timestamp,
     throttled: u32,
@@ -57,30 +58,25 @@ pub enum Turn {
 
 impl Bucket {
     pub fn new(now: Timestamp) -> Bucket {
-        let mut bucket = Bucket {
-            tokens: 0.0,
+        Bucket {
+            tokens: BURST,
             filled_at: now,
-            burst: 1.0,
             per_second: 1.0,
             paused_until: now,
             throttled: 0,
             next_ticket: 0,
             urgent: VecDeque::new(),
             bulk: VecDeque::new(),
-        };
-        bucket.tokens = bucket.burst;
-        bucket
+        }
     }
 
-    /// At most `configured` a second, and so much below `apples` limit that a full bucket plus a second's supply,
-    /// the most that can go out in one second, stays under it even when the network bunches a few requests together.
+    /// At most `configured` a second, and so far below `apples` limit that one request plus a second's supply, the most
+    /// that can go out in one second, leaves room for one that the network holds up until the next.
     pub fn set_rate(&mut self, configured: u32, apples: u32, now: Timestamp) {
         self.fill(now);
-        let (configured, ceiling) = (f64::from(configured.max(1)), 0.85 * f64::from(apples.max(1)));
-        self.burst = if ceiling >= 4.0 { 2.0 } else { 1.0 };
-        let supply = if ceiling >= 4.0 { ceiling - self.burst } else { 0.8 * ceiling };
+        let (configured, ceiling) = (f64::from(configured.max(1)), 0.95 * f64::from(apples.max(1)));
+        let supply = if ceiling >= 4.0 { ceiling - BURST } else { 0.7 * ceiling };
         self.per_second = supply.min(configured);
-        self.tokens = self.tokens.min(self.burst);
     }
 
     /// Joins the queue.
@@ -139,7 +135,7 @@ impl Bucket {
 
     fn fill(&mut self, now: Timestamp) {
         if let Ok(passed) = Duration::try_from(now.duration_since(self.filled_at)) {
-            self.tokens = (self.tokens + passed.as_secs_f64() * self.per_second).min(self.burst);
+            self.tokens = (self.tokens + passed.as_secs_f64() * self.per_second).min(BURST);
             self.filled_at = now;
         }
     }

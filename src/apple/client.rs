@@ -15,6 +15,7 @@ use hyper::{Method, Uri};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use super::budget::{Budget, Lane, PATIENCE};
 use super::content_token::ContentToken;
@@ -36,6 +37,8 @@ pub const APPLE: &str = "https://vpp.itunes.apple.com/mdm/v2/";
 const TRIES: u32 = 6;
 const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Pages at hand in all listings together, beyond one for each.
+const SPARE_PAGES: usize = 64;
 /// How long a failed read of `service/config` is not repeated.
 const CONFIG_HOLD_OFF: Duration = Duration::from_secs(60);
 
@@ -174,6 +177,7 @@ pub struct AppleClient {
     config: tokio::sync::Mutex<KeptConfig>,
     config_is_stale: AtomicBool,
     calls: [AtomicU64; Endpoint::ALL.len()],
+    spare_pages: Semaphore,
 }
 
 #[derive(Default)]
@@ -199,6 +203,7 @@ impl AppleClient {
             config: tokio::sync::Mutex::default(),
             config_is_stale: AtomicBool::new(false),
             calls: Default::default(),
+            spare_pages: Semaphore::new(SPARE_PAGES),
         })
     }
 
@@ -256,6 +261,28 @@ impl AppleClient {
         let mut query = vec![("pageIndex", index.to_string())];
         query.extend(since.map(|version| ("sinceVersionId", version.to_owned())));
         self.read(location, Endpoint::Assignments, &query, read_page::<Assignment, AssignmentsList>).await
+    }
+
+    /// Who holds one asset, in pages (Apple: Get Assignments with `adamId` and `pricingParam`). Its versions belong to this
+    /// filter.
+    pub async fn assignments_of_asset(
+        &self,
+        location: &Location,
+        asset: &AssetRef,
+        index: u32,
+    ) -> Result<Reply<Page<Assignment>>, AppleError> {
+        let query = [
+            ("pageIndex", index.to_string()),
+            ("adamId", asset.adam_id.0.clone()),
+            ("pricingParam", asset.pricing_param.word().to_owned()),
+        ];
+        self.read(location, Endpoint::Assignments, &query, read_page::<Assignment, AssignmentsList>).await
+    }
+
+    /// Places for pages at hand beyond the one that each listing always has: whoever lists many locations at once does not
+    /// hold all their pages at once.
+    pub(super) fn spare_pages(&self) -> &Semaphore {
+        &self.spare_pages
     }
 
     /// What one device holds, in pages (Apple: Get Assignments with `serialNumber`). Its versions belong to this filter.

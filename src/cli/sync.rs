@@ -186,6 +186,7 @@ mod tests {
             total: 4,
             detail: "12 apps, 310 assignments".to_owned(),
             error: None,
+            sync: None,
             created_at: time("06:00"),
             started_at: None,
             finished_at: None,

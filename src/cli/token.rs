@@ -14,8 +14,8 @@ use super::table::{Grid, clean, dash, facts, word};
 use super::{Session, sync};
 use crate::operations::doctor;
 use crate::operations::view::{
-    OwnerView, TaskState, TokenAddRequest, TokenAddedView, TokenEditRequest, TokenOrderRequest, TokenRemovalView,
-    TokenRemoveRequest, TokenRenewRequest, TokenView,
+    IntervalView, OwnerView, TaskState, TokenAddRequest, TokenAddedView, TokenEditRequest, TokenOrderRequest,
+    TokenRemovalView, TokenRemoveRequest, TokenRenewRequest, TokenView,
 };
 
 #[derive(Debug, Subcommand)]
@@ -49,7 +49,7 @@ pub enum Command {
         /// The new .vpptoken file; - reads standard input
         file: PathBuf,
     },
-    /// Change the name and the notes of a location
+    /// Change the name and the notes of a location, and how often it is synced
     Edit(Edit),
     /// Set whose licences are used first: the locations named come first, in this order
     Order {
@@ -98,6 +98,12 @@ pub struct Edit {
     /// Who knows the account; repeat for several, give an empty one for none
     #[arg(long)]
     contact: Option<Vec<String>>,
+    /// How often changes are read, for example 6h; default: as the settings say
+    #[arg(long, value_name = "TIME")]
+    sync_interval: Option<String>,
+    /// How often everything is read, for example 3d; default: as the settings say
+    #[arg(long, value_name = "TIME")]
+    full_sync_interval: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -169,6 +175,8 @@ impl Edit {
             account_email: self.account_email,
             categories: self.category.map(words),
             contacts: self.contact.map(words),
+            sync_interval: self.sync_interval,
+            full_sync_interval: self.full_sync_interval,
         }
     }
 }
@@ -324,9 +332,17 @@ fn show(token: &TokenView, page: &Page) -> String {
             ("licences", format!("{} assigned of {}", token.licences_assigned, token.licences_owned)),
             ("added", page.time(token.added_at)),
             ("last synced", page.time(token.last_synced)),
+            ("last full sync", page.time(token.last_full_sync)),
+            ("next sync", page.time(token.next_sync)),
+            ("synced every", interval(&token.sync_interval)),
+            ("in full every", interval(&token.full_sync_interval)),
         ],
         page,
     )
+}
+
+fn interval(interval: &IntervalView) -> String {
+    format!("{}{}", interval.every, if interval.own { ", set for this location" } else { "" })
 }
 
 fn owner(owner: &OwnerView) -> String {
@@ -365,6 +381,10 @@ mod tests {
             licences_assigned: 310,
             added_at: time("06:00"),
             last_synced: None,
+            last_full_sync: None,
+            next_sync: None,
+            sync_interval: IntervalView { every: "6h".to_owned(), own: true },
+            full_sync_interval: IntervalView { every: "7d".to_owned(), own: false },
         }
     }
 
@@ -381,6 +401,7 @@ Leeds  contested  2026-11-02    12    900       310  -       Example[31m School,
         let shown = show(&token(), &page(None));
         assert!(shown.contains("held by:         another MDM server: - (abc)"), "{shown}");
         assert!(!shown.contains("website"), "{shown}");
+        assert!(shown.contains("synced every:    6h, set for this location\nin full every:   7d"), "{shown}");
     }
 
     #[test]

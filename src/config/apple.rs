@@ -12,7 +12,7 @@ pub struct Apple {
     pub base_url: String,
     /// PEM authorities trusted besides the system's, for the sandbox or an inspecting proxy.
     pub extra_ca: Option<PathBuf>,
-    /// For each content token.
+    /// For each content token; Apple's own limit holds too.
     pub requests_per_second: u32,
     /// How long to wait before each look at an event that Apple works on; the last is repeated. Never empty, ascending.
     pub event_poll: Vec<Duration>,
@@ -47,7 +47,7 @@ impl Apple {
         let apple = Apple {
             base_url: section.base_url("base-url", &default.base_url),
             extra_ca: section.pem("extra-ca"),
-            requests_per_second: section.number("requests-per-second", default.requests_per_second, 1..=15),
+            requests_per_second: section.number("requests-per-second", default.requests_per_second, 1..=1000),
             event_poll: section.intervals("event-poll", &default.event_poll),
             unknown_outcome_wait: section.interval("unknown-outcome-wait", default.unknown_outcome_wait),
             licence_reuse_delay: section.duration("licence-reuse-delay", default.licence_reuse_delay),

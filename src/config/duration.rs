@@ -17,7 +17,7 @@ pub fn parse(text: &str) -> Option<Duration> {
 }
 
 /// Writes a duration in the largest unit that leaves no rest, so that [`parse`] reads it back.
-pub(super) fn show(duration: Duration) -> String {
+pub fn show(duration: Duration) -> String {
     let (seconds, millis) = (duration.as_secs(), duration.subsec_millis());
     match seconds {
         _ if millis > 0 => format!("{}ms", duration.as_millis()),

@@ -29,7 +29,7 @@ pub use apns::Apns;
 pub use apple::Apple;
 pub use backup::Backup;
 pub use devices::Devices;
-pub use duration::parse as parse_duration;
+pub use duration::{parse as parse_duration, show as show_duration};
 pub use enrolment::{Enrolment, Proof};
 pub use identity::{Identity, Scep};
 pub use log::{Level, Log, Target};

@@ -201,8 +201,8 @@ vppd.toml:4:9: `level` has no choice \"loud\"
 fn each_kind_of_nonsense_is_named_where_it_stands() {
     let base = "[devices]\nurl = \"https://mdm.example.org\"\n";
     for (text, place, message) in [
-        ("[apple]\nrequests-per-second = 16", "4:23", "must lie between 1 and 15"),
-        ("[apple]\nrequests-per-second = -1", "4:23", "must lie between 1 and 15"),
+        ("[apple]\nrequests-per-second = 1001", "4:23", "must lie between 1 and 1000"),
+        ("[apple]\nrequests-per-second = -1", "4:23", "must lie between 1 and 1000"),
         ("[apple]\nevent-poll = [\"20s\", \"10s\"]", "4:14", "from the shortest to the longest"),
         ("[apple]\nevent-poll = []", "4:14", "at least one duration"),
         ("[apple]\nevent-poll = [\"1s\", 5]", "4:21", "a duration in quotes"),

@@ -211,7 +211,7 @@ async fn settle_by_changes(
     round: &mut Round,
     events: Vec<Event>,
 ) -> Result<Vec<Event>, OperationError> {
-    if !sync::read_changes(context, round).await? {
+    if sync::read_changes(context, round).await?.is_none() {
         return Ok(events);
     }
     let mut left = Vec::new();

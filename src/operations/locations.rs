@@ -285,7 +285,8 @@ async fn scheduled_sync(
     not_before: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Timestamp, OperationError> {
-    let due = schedule::next_sync(location.last_synced, &location.uid, &context.config().sync);
+    let Location { last_synced, last_full_sync, uid, .. } = location;
+    let due = schedule::next_sync(*last_synced, *last_full_sync, uid, &pace(context, location));
     let due = due.max(not_before).unwrap_or(now);
     if due > now {
         return Ok(due);
@@ -293,6 +294,11 @@ async fn scheduled_sync(
     let (id, name) = (location.id, location.name.clone());
     context.store.write(move |w| tasks::waiting(w, sync::KIND, id, &name, now)).await?;
     Ok(now)
+}
+
+/// How often a location is synced.
+pub(super) fn pace(context: &Context, location: &Location) -> schedule::Pace {
+    schedule::Pace::of(&context.config().sync, location.pace.interval, location.pace.full_interval)
 }
 
 /// The location with its token, as the client takes it.

@@ -2,6 +2,7 @@
 //! vppd would do next.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -9,10 +10,12 @@ use super::reconcile::{Planned, make_plan, named, verb_words};
 use super::view::*;
 use super::{OperationError, Shared};
 use crate::apple::Limits as AppleLimits;
+use crate::config::{Sync, show_duration};
 use crate::licensing::explain::{Names, explain};
 use crate::licensing::plan::{CommandKind, PairStep};
 use crate::licensing::{Licence, Limits, Pair, Step, rectangles};
 use crate::model::{App, DeviceId};
+use crate::schedule::{Pace, next_sync};
 use crate::store::locations::{Location, TokenState as Kept};
 use crate::store::{
     StoreError, appliance, assets, assignments, commands, devices, enrolments, locations, pairs, tasks,
@@ -26,12 +29,12 @@ const COMMANDS: u32 = 30;
 
 /// The daemon at a glance.
 pub async fn status(context: &Shared) -> Result<StatusView, OperationError> {
-    let (us, now) = (context.mdm_id.clone(), context.clock.now());
+    let (us, settings, now) = (context.mdm_id.clone(), context.config().sync.clone(), context.clock.now());
     let (paused, tokens, devices, deployments) = context
         .store
         .read(move |c| -> Result<_, OperationError> {
             let tokens: Vec<TokenView> =
-                locations::all(c)?.iter().map(|l| token_view(c, l, &us, now)).collect::<Result<_, _>>()?;
+                locations::all(c)?.iter().map(|l| token_view(c, l, &us, &settings, now)).collect::<Result<_, _>>()?;
             let paused = appliance::load(c)?.paused;
             Ok((paused, tokens, devices::count_enrolled(c, None)?, crate::store::deployments::all(c)?.len()))
         })
@@ -71,8 +74,11 @@ pub(super) fn token_view(
     connection: &rusqlite::Connection,
     location: &Location,
     us: &str,
+    settings: &Sync,
     now: Timestamp,
 ) -> Result<TokenView, OperationError> {
+    let pace = Pace::of(settings, location.pace.interval, location.pace.full_interval);
+    let interval = |every, own: Option<Duration>| IntervalView { every: show_duration(every), own: own.is_some() };
     let owned = assets::of_location(connection, location.id)?;
     let owner = match &location.owner {
         None => OwnerView::Nobody,
@@ -101,6 +107,10 @@ pub(super) fn token_view(
         licences_assigned: assignments::count(connection, location.id)?,
         added_at: location.added_at,
         last_synced: location.last_synced,
+        last_full_sync: location.last_full_sync,
+        next_sync: next_sync(location.last_synced, location.last_full_sync, &location.uid, &pace),
+        sync_interval: interval(pace.interval, location.pace.interval),
+        full_sync_interval: interval(pace.full_interval, location.pace.full_interval),
     })
 }
 
@@ -192,6 +202,7 @@ pub(super) fn task_view(task: &tasks::Task) -> Result<TaskView, OperationError> 
         total: task.total,
         detail: task.detail.clone(),
         error,
+        sync: task.outcome.as_ref().and_then(|json| serde_json::from_str(json).ok()),
         created_at: task.created_at,
         started_at: task.started_at,
         finished_at: task.finished_at,

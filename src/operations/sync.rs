@@ -1,28 +1,33 @@
-//! Syncs: what Apple says of a location's assets, assignments and users, applied as a whole or not at all. A full sync lists
-//! everything; reading changes shows only additions, and is used between full ones.
+//! Syncs: what Apple says of a location, its assets, its assignments and its users, applied as a whole or not at all.
+//!
+//! A full sync lists everything. Between full ones the assets are read, and of the assignments those that were added;
+//! removals do not show there, but in the counts: where Apple's count of an asset and ours differ, that asset is listed.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use jiff::Timestamp;
+mod listing;
+mod outcome;
+mod progress;
 
 use super::licences::{must_read_all, version_of};
-use super::locations::Round;
 use super::locations::standing::{ask, see_owner, set_token_state};
-use super::users::listing;
+use super::locations::{Round, pace};
+use super::users::listing as people;
 use super::view::{SyncRequest, TaskView};
 use super::{OperationError, Shared, look};
 use crate::apple::walk::{self, Seen};
 use crate::apple::wire;
+use crate::model::LocationId;
 use crate::schedule;
-use crate::store::assignments::{Assignment, Changed, Holder};
+use crate::store::assets::Differing;
+use crate::store::assignments::{Assignment, Holder};
 use crate::store::locations::TokenState;
-use crate::store::{StoreError, assets, assignments, locations, tasks, users};
+use crate::store::{StoreError, Write, assets, assignments, history, locations, tasks};
+use jiff::Timestamp;
+use listing::{forget_others, list_singly, singly, stage_all};
+use outcome::Outcome;
+use progress::Progress;
 
 /// The kind of these tasks.
 pub const KIND: &str = "sync";
-
-/// Rows written in one transaction, so that devices are not kept waiting.
-const CHUNK: usize = 2_000;
 
 /// Puts a full sync in line for one location or all, and returns the tasks.
 pub async fn request(context: &Shared, request: SyncRequest, _who: &str) -> Result<Vec<TaskView>, OperationError> {
@@ -43,7 +48,7 @@ pub async fn request(context: &Shared, request: SyncRequest, _who: &str) -> Resu
                     "Add a content token first: vppd token add FILE --name NAME",
                 ));
             }
-            let task = |location: &locations::Location| tasks::waiting(w, KIND, location.id, &location.name, now);
+            let task = |location: &locations::Location| by_hand(w, location.id, &location.name, now);
             let made = chosen.iter().map(task).collect::<Result<_, _>>()?;
             w.after_commit(move || chosen.iter().for_each(|location| workers.nudge(location.id)));
             Ok(made)
@@ -52,169 +57,194 @@ pub async fn request(context: &Shared, request: SyncRequest, _who: &str) -> Resu
     made.iter().map(look::task_view).collect()
 }
 
+/// Puts a sync in line that a person asks for: a full one, though one by the clock may wait already.
+pub(super) fn by_hand(
+    w: &Write<'_>,
+    location: LocationId,
+    name: &str,
+    now: Timestamp,
+) -> Result<tasks::Task, StoreError> {
+    let task = tasks::waiting(w, KIND, location, name, now)?;
+    tasks::make_whole(w, task.id)?;
+    Ok(task)
+}
+
 /// Runs a task: all of it, or none, with what came out or why not.
 pub(super) async fn run_task(context: &Shared, round: &mut Round, task: tasks::Task) -> Result<(), OperationError> {
     let (id, now) = (task.id, context.clock.now());
     context.store.write(move |w| tasks::start(w, id, now)).await?;
-    let full_due = schedule::full_sync_due(
-        round.location.last_full_sync,
-        round.location.last_synced,
-        &context.config().sync,
-        task.created_at,
-    );
-    let outcome = match full_due || round.location.full_sync_first {
-        true => full_with_words(context, round, id).await,
-        false => changes_with_words(context, round).await,
+    let full = task.whole || round.location.full_sync_first || {
+        schedule::full_sync_due(round.location.last_full_sync, &pace(context, &round.location), now)
+    };
+    let progress = Progress::of(context, Some(id));
+    let outcome = match full {
+        true => whole(context, round, &progress).await,
+        false => changes(context, round, &progress).await,
     };
     if outcome.is_ok() && round.location.token_state == TokenState::ReadOnly {
         // The account may have got the right meanwhile: the next change tells.
         set_token_state(context, round, TokenState::Valid, None).await?;
     }
     let now = context.clock.now();
-    let (words, result) = match outcome {
-        Ok(words) => (Ok(words), Ok(())),
+    let (ended, result) = match outcome {
+        Ok(outcome) => {
+            let words = outcome.words();
+            let name = round.location.name.as_str();
+            log::info!(vppd_location = name, vppd_task = id; "location \"{name}\" is synced: {words}");
+            (Ok((words, serde_json::to_string(&outcome.view()).unwrap_or_default())), Ok(()))
+        }
         Err(error) => (Err(serde_json::to_string(&error.view()).unwrap_or_default()), Err(error)),
     };
-    context.store.write(move |w| tasks::finish(w, id, now, words.as_deref().map_err(|error| error.as_str()))).await?;
+    context
+        .store
+        .write(move |w| match &ended {
+            Ok((words, outcome)) => {
+                tasks::set_outcome(w, id, outcome)?;
+                tasks::finish(w, id, now, Ok(words))
+            }
+            Err(error) => tasks::finish(w, id, now, Err(error)),
+        })
+        .await?;
     result
 }
 
-async fn full_with_words(context: &Shared, round: &mut Round, task: i64) -> Result<String, OperationError> {
-    let progress = Progress::new(context, task);
-    Ok(full_applied(context, round, Some(&progress)).await?.words())
-}
-
-async fn changes_with_words(context: &Shared, round: &mut Round) -> Result<String, OperationError> {
-    let replaced = count_assets(context, round).await?;
-    if !read_changes(context, round).await? || differs(context, round).await? {
-        return full_applied(context, round, None).await.map(|applied| applied.words());
-    }
-    listing::catch_up(context, round).await?;
-    Ok(format!(
-        "assets: {} new, {} changed, {} gone; assignments: additions read",
-        replaced.added, replaced.changed, replaced.gone
-    ))
-}
-
-async fn differs(context: &Shared, round: &Round) -> Result<bool, OperationError> {
+/// Reads the assets and what was added; lists the assets whose counts show that there is more to know.
+async fn changes(context: &Shared, round: &mut Round, progress: &Progress) -> Result<Outcome, OperationError> {
+    let mut outcome = Outcome::default();
+    read_location(context, round, &mut outcome).await?;
+    count_assets(context, round, progress, &mut outcome).await?;
+    let Some(added) = read_changes(context, round).await? else {
+        return full_applied(context, round, progress, outcome).await;
+    };
+    outcome.added = added;
     let id = round.location.id;
-    Ok(context.store.read(move |c| assets::differs(c, id)).await?)
-}
-
-/// What a full sync changed.
-struct Applied {
-    assets: assets::Replaced,
-    listed: usize,
-    assignments: Changed,
-    users: users::Changed,
-    stable: bool,
-}
-
-impl Applied {
-    fn words(&self) -> String {
-        let Applied { assets, listed, assignments, users, stable } = self;
-        let unsure =
-            if *stable { "" } else { "; Apple's data changed meanwhile, so removals wait for the next listing" };
-        format!(
-            "{listed} assets ({} new, {} changed, {} gone); assignments: {} new, {} gone; users: {} new, {} gone{unsure}",
-            assets.added, assets.changed, assets.gone, assignments.added, assignments.removed, users.added, users.gone
-        )
+    let (differing, assigned) = context
+        .store
+        .read(move |c| -> Result<_, StoreError> { Ok((assets::differing(c, id)?, assets::assigned(c, id)?)) })
+        .await?;
+    if !differing.is_empty() {
+        if !singly(&differing, assigned) {
+            return full_applied(context, round, progress, outcome).await;
+        }
+        list_singly(context, round, differing, progress, &mut outcome).await?;
     }
+    outcome.users = people::catch_up(context, round).await?;
+    let now = context.clock.now();
+    context
+        .store
+        .write(move |w| -> Result<(), StoreError> {
+            assets::recount_elsewhere(w, id)?;
+            locations::synced(w, id, false, now)
+        })
+        .await?;
+    round.location.last_synced = Some(now);
+    Ok(outcome)
 }
 
 /// Lists everything and applies it. True when the listing was stable, so that what it does not show is gone.
 pub(super) async fn full(context: &Shared, round: &mut Round) -> Result<bool, OperationError> {
-    Ok(full_applied(context, round, None).await?.stable)
+    Ok(!full_applied(context, round, &Progress::of(context, None), Outcome::default()).await?.unstable)
 }
 
+async fn whole(context: &Shared, round: &mut Round, progress: &Progress) -> Result<Outcome, OperationError> {
+    let mut outcome = Outcome::default();
+    read_location(context, round, &mut outcome).await?;
+    full_applied(context, round, progress, outcome).await
+}
+
+/// Goes on with what a sync has found so far.
 async fn full_applied(
     context: &Shared,
     round: &mut Round,
-    progress: Option<&Progress>,
-) -> Result<Applied, OperationError> {
+    progress: &Progress,
+    mut outcome: Outcome,
+) -> Result<Outcome, OperationError> {
     let token = round.token.clone();
-    let tell = |part: &'static str| {
-        move |done: u32, total: u32| {
-            if let Some(progress) = progress {
-                progress.tell(part, done, total);
-            }
-        }
-    };
-    let listed = walk::assets(&context.apple, &token, &tell("assets")).await;
+    let listed = walk::assets(&context.apple, &token, &progress.part("assets")).await;
     let listed = ask(context, round, listed).await?;
     see(context, round, &listed.seen).await?;
-    let held = walk::assignments(&context.apple, &token, &tell("assignments")).await;
-    let held = ask(context, round, held).await?;
-    see(context, round, &held.seen).await?;
-    let people = walk::users(&context.apple, &token, &tell("users")).await;
-    let people = ask(context, round, people).await?;
-    see(context, round, &people.seen).await?;
-    let rows: Vec<Assignment> = held.assignments.values().filter_map(assignment).collect();
-    let generation = stage(context, round, rows, held.stable).await?;
-    let (id, now, version) = (round.location.id, context.clock.now(), held.version_id);
-    let (whole, stable) = (listed.stable, held.stable && people.stable);
+    let listed_people = walk::users(&context.apple, &token, &progress.part("users")).await;
+    let listed_people = ask(context, round, listed_people).await?;
+    see(context, round, &listed_people.seen).await?;
+    let staged = stage_all(context, round, progress).await?;
+    let (id, now) = (round.location.id, context.clock.now());
+    let (whole, stable) = (listed.stable, listed.stable && staged.stable && listed_people.stable);
     let kept: Vec<assets::Asset> = listed.assets.values().map(asset).collect();
-    let count = kept.len();
-    let (assets, assignments, users) = context
+    outcome.full = true;
+    outcome.listed_assets = kept.len() as u64;
+    outcome.added += staged.changed.added;
+    outcome.removed += staged.changed.removed;
+    outcome.unstable = !stable;
+    let (replaced, changed) = context
         .store
         .write(move |w| -> Result<_, StoreError> {
-            let assignments = match generation {
-                Staged::Whole(generation) => assignments::show(w, id, generation)?,
-                Staged::Additions(added) => Changed { added, removed: 0 },
-            };
+            assignments::show(w, id, staged.generation)?;
+            history::taken_back(w, id, &staged.changed.taken_back, now)?;
             let replaced = assets::replace(w, id, &kept, whole, now)?;
             assets::recount_elsewhere(w, id)?;
-            let users = listing::apply(w, id, &people, now)?;
-            locations::synced(w, id, Some(&version), true, now)?;
-            if whole && stable {
+            let changed = people::apply(w, id, &listed_people, now)?;
+            locations::set_version(w, id, &staged.version)?;
+            locations::synced(w, id, true, now)?;
+            if stable {
                 locations::read_anew(w, id)?;
             }
-            Ok((replaced, assignments, users))
+            Ok((replaced, changed))
         })
         .await?;
-    while context.store.write_bulk(move |w| assignments::forget_old(w, id, CHUNK as u32)).await? {}
     (round.location.last_synced, round.location.last_full_sync) = (Some(now), Some(now));
-    round.location.full_sync_first &= !(whole && stable);
-    log::info!(vppd_location = round.location.name.as_str(); "location \"{}\" is synced", round.location.name);
-    Ok(Applied { assets, listed: count, assignments, users, stable })
+    outcome.assets += replaced;
+    outcome.users = changed;
+    round.location.full_sync_first &= !stable;
+    forget_others(context, id).await?;
+    Ok(outcome)
 }
 
-enum Staged {
-    /// A new generation, to be shown as a whole.
-    Whole(i64),
-    /// So many rows were added to what is known: removals cannot be told from an unstable listing.
-    Additions(u64),
-}
-
-async fn stage(context: &Shared, round: &Round, rows: Vec<Assignment>, stable: bool) -> Result<Staged, OperationError> {
-    let id = round.location.id;
-    let generation = match stable {
-        true => Some(context.store.write(move |w| assignments::begin_generation(w, id)).await?),
-        false => None,
+/// What Apple says of the location itself: its name, its country.
+async fn read_location(context: &Shared, round: &mut Round, outcome: &mut Outcome) -> Result<(), OperationError> {
+    let reply = context.apple.client_config(&round.token).await;
+    let reply = ask(context, round, reply).await?;
+    see_owner(context, round, reply.mdm_info.as_ref()).await?;
+    let config = reply.body;
+    let known = &mut round.location;
+    let mut changed = false;
+    let mut take = |place: &mut String, told: Option<String>, words: Option<&str>| {
+        let Some(told) = told.filter(|told| told != place) else { return };
+        outcome.location.extend(words.map(|words| format!("{words} \"{told}\" now")));
+        *place = told;
+        changed = true;
     };
-    let mut added = 0;
-    for chunk in rows.chunks(CHUNK) {
-        let chunk = chunk.to_vec();
-        added += context
+    take(&mut known.location_name, config.location_name, Some("Apple calls the location"));
+    take(&mut known.country, config.country, Some("the location's country is"));
+    take(&mut known.platform, config.default_platform, None);
+    take(&mut known.website, config.website_url, None);
+    if changed {
+        let new = known.clone();
+        context
             .store
-            .write_bulk(move |w| match generation {
-                Some(generation) => assignments::stage(w, id, generation, &chunk),
-                None => assignments::add(w, id, &chunk),
+            .write(move |w| {
+                locations::describe(w, new.id, &new.location_name, &new.country, &new.platform, &new.website)
             })
             .await?;
     }
-    Ok(generation.map_or(Staged::Additions(added), Staged::Whole))
+    Ok(())
 }
 
 /// Reads the assets alone: the counts.
-pub(super) async fn count_assets(context: &Shared, round: &mut Round) -> Result<assets::Replaced, OperationError> {
+async fn count_assets(
+    context: &Shared,
+    round: &mut Round,
+    progress: &Progress,
+    outcome: &mut Outcome,
+) -> Result<(), OperationError> {
     let token = round.token.clone();
-    let listed = walk::assets(&context.apple, &token, &|_, _| ()).await;
+    let listed = walk::assets(&context.apple, &token, &progress.part("assets")).await;
     let listed = ask(context, round, listed).await?;
     see(context, round, &listed.seen).await?;
     let kept: Vec<assets::Asset> = listed.assets.values().map(asset).collect();
     let (id, now, whole) = (round.location.id, context.clock.now(), listed.stable);
-    let replaced = context
+    outcome.listed_assets = kept.len() as u64;
+    outcome.unstable |= !whole;
+    outcome.assets = context
         .store
         .write(move |w| -> Result<assets::Replaced, StoreError> {
             let replaced = assets::replace(w, id, &kept, whole, now)?;
@@ -222,42 +252,54 @@ pub(super) async fn count_assets(context: &Shared, round: &mut Round) -> Result<
             Ok(replaced)
         })
         .await?;
-    Ok(replaced)
-}
-
-/// Reads the counts for somebody who waits. When Apple counts fewer assignments than are known, other hands have freed some,
-/// and only a whole listing tells which.
-pub(super) async fn count_for_waiting(context: &Shared, round: &mut Round) -> Result<(), OperationError> {
-    let id = round.location.id;
-    // Only after a change: Apple's counts may lag behind, and a listing is long.
-    if count_assets(context, round).await?.changed > 0
-        && context.store.read(move |c| assets::freed_elsewhere(c, id)).await?
-    {
-        full(context, round).await?;
-    }
     Ok(())
 }
 
-/// Reads the assignments that changed since the last read and adds them. False when everything has to be listed instead.
-pub(super) async fn read_changes(context: &Shared, round: &mut Round) -> Result<bool, OperationError> {
-    let Some(version) = version_of(context, round).await? else { return Ok(false) };
+/// Reads the counts for somebody who waits. Where Apple counts fewer assignments than are known, other hands have freed some,
+/// and a listing tells which.
+pub(super) async fn count_for_waiting(context: &Shared, round: &mut Round) -> Result<(), OperationError> {
+    let (id, progress, mut outcome) = (round.location.id, Progress::of(context, None), Outcome::default());
+    count_assets(context, round, &progress, &mut outcome).await?;
+    // Only after a change: Apple's counts may lag behind, and a listing is long.
+    if outcome.assets.changed == 0 {
+        return Ok(());
+    }
+    let (mut freed, assigned) = context
+        .store
+        .read(move |c| -> Result<_, StoreError> { Ok((assets::differing(c, id)?, assets::assigned(c, id)?)) })
+        .await?;
+    freed.retain(|asset: &Differing| asset.assigned < asset.held && !asset.under_way);
+    if freed.is_empty() {
+        return Ok(());
+    }
+    if !singly(&freed, assigned) {
+        full_applied(context, round, &progress, outcome).await?;
+        return Ok(());
+    }
+    list_singly(context, round, freed, &progress, &mut outcome).await?;
+    Ok(context.store.write(move |w| assets::recount_elsewhere(w, id)).await?)
+}
+
+/// Reads the assignments that changed since the last read and adds them; tells how many were new. `None` when everything has
+/// to be listed instead.
+pub(super) async fn read_changes(context: &Shared, round: &mut Round) -> Result<Option<u64>, OperationError> {
+    let Some(version) = version_of(context, round).await? else { return Ok(None) };
     let token = round.token.clone();
     let delta = match walk::assignments_since(&context.apple, &token, &version).await {
-        Err(error) if must_read_all(&error) => return Ok(false),
+        Err(error) if must_read_all(&error) => return Ok(None),
         other => ask(context, round, other).await?,
     };
     see(context, round, &delta.seen).await?;
     let rows: Vec<Assignment> = delta.changed.values().filter_map(assignment).collect();
-    let (id, now, version) = (round.location.id, context.clock.now(), delta.version_id);
-    context
+    let (id, version) = (round.location.id, delta.version_id);
+    let added = context
         .store
-        .write(move |w| -> Result<(), StoreError> {
-            assignments::add(w, id, &rows)?;
-            locations::synced(w, id, Some(&version), false, now)
+        .write(move |w| -> Result<u64, StoreError> {
+            locations::set_version(w, id, &version)?;
+            assignments::add(w, id, &rows)
         })
         .await?;
-    round.location.last_synced = Some(now);
-    Ok(true)
+    Ok(Some(added))
 }
 
 pub(super) async fn see(context: &Shared, round: &mut Round, seen: &Seen) -> Result<(), OperationError> {
@@ -291,38 +333,4 @@ fn assignment(assignment: &wire::Assignment) -> Option<Assignment> {
     };
     let asset = assignment.asset();
     Some(Assignment { adam_id: asset.adam_id.0, pricing_param: asset.pricing_param.word().to_owned(), holder })
-}
-
-/// Tells the store how far a sync is, without making it wait.
-struct Progress {
-    context: Shared,
-    task: i64,
-    last: Arc<Mutex<Option<Timestamp>>>,
-}
-
-impl Progress {
-    fn new(context: &Shared, task: i64) -> Progress {
-        Progress { context: context.clone(), task, last: Arc::default() }
-    }
-
-    fn tell(&self, part: &'static str, done: u32, total: u32) {
-        let now = self.context.clock.steady();
-        {
-            // Not for each of hundreds of pages: a person sees five changes a second at most.
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            let soon = last.is_some_and(|last| now.duration_since(last) < jiff::SignedDuration::from_millis(200));
-            if soon && done < total {
-                return;
-            }
-            *last = Some(now);
-        }
-        let (context, task) = (self.context.clone(), self.task);
-        tokio::spawn(async move {
-            let detail = format!("{part}: page {done} of {total}");
-            let kept = context.store.write_bulk(move |w| tasks::progress(w, task, done.into(), total.into(), &detail));
-            if let Err(error) = kept.await {
-                log::warn!(vppd_task = task; "the progress of task {task} cannot be kept: {error}");
-            }
-        });
-    }
 }

@@ -16,7 +16,7 @@ use crate::apple::{self, ContentToken};
 use crate::fault;
 use crate::model::LocationId;
 use crate::store::locations::{self, Location, Notes, Owner, TokenState};
-use crate::store::{StoreError, alerts, audit, tasks};
+use crate::store::{StoreError, alerts, audit};
 
 /// Adds the token of a file: decodes it, asks Apple, claims the location and puts the first full sync in line. A new token
 /// of a location that is here already replaces the old one.
@@ -185,6 +185,7 @@ async fn keep(
         assignments_version: None,
         last_synced: None,
         last_full_sync: None,
+        pace: locations::Pace::default(),
         notes: Notes::default(),
         leaving: false,
         full_sync_first: false,
@@ -231,27 +232,30 @@ async fn keep_owner(context: &Shared, id: LocationId, owner: Option<&MdmInfo>) -
 
 async fn first_sync(context: &Shared, location: &Location) -> Result<TaskView, OperationError> {
     let (id, name, now) = (location.id, location.name.clone(), context.clock.now());
-    let task = context.store.write(move |w| tasks::waiting(w, sync::KIND, id, &name, now)).await?;
+    let task = context.store.write(move |w| sync::by_hand(w, id, &name, now)).await?;
     look::task_view(&task)
 }
 
 /// One token, by name or Apple's id of the location.
 pub async fn show(context: &Shared, name: String) -> Result<TokenView, OperationError> {
-    let (us, now) = (context.mdm_id.clone(), context.clock.now());
+    let (us, settings, now) = (context.mdm_id.clone(), context.config().sync.clone(), context.clock.now());
     context
         .store
         .read(move |c| {
             let location = locations::by_name_or_uid(c, &name)?.ok_or_else(|| look::no_such_location(&name))?;
-            look::token_view(c, &location, &us, now)
+            look::token_view(c, &location, &us, &settings, now)
         })
         .await
 }
 
 /// All tokens, in the order in which their licences are used.
 pub async fn list(context: &Shared) -> Result<Vec<TokenView>, OperationError> {
-    let (us, now) = (context.mdm_id.clone(), context.clock.now());
+    let (us, settings, now) = (context.mdm_id.clone(), context.config().sync.clone(), context.clock.now());
     context
         .store
-        .read(move |c| locations::all(c)?.iter().map(|location| look::token_view(c, location, &us, now)).collect())
+        .read(move |c| {
+            let all = locations::all(c)?;
+            all.iter().map(|location| look::token_view(c, location, &us, &settings, now)).collect()
+        })
         .await
 }

@@ -86,6 +86,12 @@ pub struct TokenEditRequest {
     /// Who knows the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contacts: Option<Vec<String>>,
+    /// How often changes are read, such as `6h`; `default`: as the settings say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_interval: Option<String>,
+    /// How often everything is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_sync_interval: Option<String>,
 }
 
 /// `POST /v1/token-order`: these come first, in this order; the others keep theirs behind them.
@@ -173,6 +179,21 @@ pub struct TokenView {
     pub licences_assigned: u64,
     pub added_at: Timestamp,
     pub last_synced: Option<Timestamp>,
+    pub last_full_sync: Option<Timestamp>,
+    /// When the next one by the clock begins.
+    pub next_sync: Option<Timestamp>,
+    /// How often changes are read, and everything; as the settings say unless said of this location.
+    pub sync_interval: IntervalView,
+    pub full_sync_interval: IntervalView,
+}
+
+/// A time between two syncs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntervalView {
+    /// Such as `12h`.
+    pub every: String,
+    /// Said of this location; else it is what the settings say.
+    pub own: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -240,9 +261,69 @@ pub struct TaskView {
     /// What is being done now, or what came out in the end.
     pub detail: String,
     pub error: Option<ErrorView>,
+    /// What a sync changed, once it is done.
+    #[serde(default)]
+    pub sync: Option<SyncOutcomeView>,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
+}
+
+/// What a sync changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncOutcomeView {
+    /// Everything was read; else what has changed.
+    pub full: bool,
+    pub assets_new: u64,
+    pub assets_changed: u64,
+    pub assets_gone: u64,
+    pub assignments_new: u64,
+    pub assignments_gone: u64,
+    pub users_new: u64,
+    pub users_gone: u64,
+    /// Assets whose assignments were listed by themselves, because Apple's count was another than ours.
+    pub assets_listed_singly: u64,
+    /// Apple's data kept changing while it was read: what is gone is told by the next sync.
+    pub unstable: bool,
+    /// What Apple says of the location itself and did not say before, in words.
+    pub location: Vec<String>,
+}
+
+/// Why Apple, vppd and a device do not agree. No other causes are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CauseView {
+    Bought,
+    Refunded,
+    Transferred,
+    AssignedOutside,
+    TakenBackOutside,
+    ForeignUser,
+    DeviceWithoutApp,
+    AppWithoutLicence,
+    NotYetKnown,
+}
+
+/// One difference. `GET /v1/report/differences`, `?location={name or uId}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DifferenceView {
+    pub cause: CauseView,
+    /// The name of the location whose licence it is about.
+    pub location: Option<String>,
+    /// Where transferred licences went.
+    pub to: Option<String>,
+    pub adam_id: String,
+    pub pricing_param: Option<String>,
+    /// Of the device that it is about.
+    pub serial: Option<String>,
+    /// Of the user that it is about.
+    pub client_user_id: Option<String>,
+    /// How many licences it is about.
+    pub licences: i64,
+    /// When a sync saw it; null for what is so now.
+    pub seen_at: Option<Timestamp>,
+    /// In words.
+    pub why: String,
 }
 
 /// One asset under one location. `GET /v1/apps`.

@@ -7,30 +7,46 @@ use jiff::{SignedDuration, Timestamp};
 use crate::clock::after;
 use crate::config::Sync;
 
-/// When a location is to be synced next; `None` while it has never been synced. Each location has its own fixed place
-/// within the span, so that a thousand appliances, and the locations of one, do not call Apple in the same second. A run
-/// that was missed is made up once.
-pub fn next_sync(last_synced: Option<Timestamp>, uid: &str, sync: &Sync) -> Option<Timestamp> {
-    let last = last_synced?;
-    Some(after(after(last, sync.interval), place_in(sync.spread, uid)))
+/// How often one location is synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    pub interval: Duration,
+    pub full_interval: Duration,
+    /// Each run is put off by a time up to this.
+    pub spread: Duration,
 }
 
-/// Whether a sync that was asked for at `asked_at` is to be a full one: by hand always, by the clock when the last full one
-/// is too long ago.
-pub fn full_sync_due(
-    last_full: Option<Timestamp>,
+impl Pace {
+    /// The settings, with what was said of the location itself in their place.
+    pub fn of(settings: &Sync, interval: Option<Duration>, full_interval: Option<Duration>) -> Pace {
+        let interval = interval.unwrap_or(settings.interval);
+        let full_interval = full_interval.unwrap_or(settings.full_interval).max(interval);
+        Pace { interval, full_interval, spread: settings.spread }
+    }
+}
+
+/// When a location is to be synced next; `None` while it has never been synced. Each run has a place of its own within the
+/// span, the same after a restart, so that a thousand appliances, and the locations of one, do not call Apple in the same
+/// second. A run that was missed is made up once: the next one counts from it.
+pub fn next_sync(
     last_synced: Option<Timestamp>,
-    sync: &Sync,
-    asked_at: Timestamp,
-) -> bool {
-    let (Some(last_full), Some(last_synced)) = (last_full, last_synced) else { return true };
-    let by_the_clock = asked_at >= after(last_synced, sync.interval);
-    !by_the_clock || asked_at >= after(last_full, sync.full_interval)
+    last_full: Option<Timestamp>,
+    uid: &str,
+    pace: &Pace,
+) -> Option<Timestamp> {
+    let last = last_synced?;
+    let due = after(last, pace.interval).min(after(last_full.unwrap_or(last), pace.full_interval));
+    Some(after(due, place_in(pace.spread, &format!("{uid} {}", last.as_microsecond()))))
+}
+
+/// Whether a sync by the clock is to be a full one. One that a person asks for always is.
+pub fn full_sync_due(last_full: Option<Timestamp>, pace: &Pace, now: Timestamp) -> bool {
+    last_full.is_none_or(|last_full| now >= after(last_full, pace.full_interval))
 }
 
 /// A fixed place within `span` for each name.
 fn place_in(span: Duration, name: &str) -> Duration {
-    // FNV-1a: any even spread will do, and it must be the same tomorrow.
+    // FNV-1a: any even spread will do, and it must be the same after a restart.
     let hash = name
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
@@ -61,15 +77,34 @@ mod tests {
     }
 
     #[test]
-    fn syncs_are_spread_and_each_location_keeps_its_place() {
-        let sync = Sync::default();
-        let next = |uid| next_sync(Some(at(0)), uid, &sync).unwrap();
-        assert_eq!(next("7300112233445566"), next("7300112233445566"));
-        assert_ne!(next("7300112233445566"), next("7300112233445567"));
-        for uid in ["1", "2", "3", "7300112233445566"] {
-            assert!(next(uid) >= at(12) && next(uid) <= after(at(12), sync.spread));
+    fn syncs_are_spread_over_the_whole_span_and_each_run_keeps_its_place() {
+        let pace = Pace::of(&Sync::default(), None, None);
+        let next = |uid: &str, last| next_sync(Some(at(last)), Some(at(0)), uid, &pace).unwrap();
+        assert_eq!(next("7300112233445566", 0), next("7300112233445566", 0));
+        assert_eq!(next_sync(None, None, "1", &pace), None);
+        let minutes_late: Vec<i64> = (0..1000)
+            .map(|location| {
+                next(&(7_300_112_233_445_566u64 + location).to_string(), 0).duration_since(at(12)).as_mins()
+            })
+            .collect();
+        for tenth in 0..10 {
+            let there = minutes_late.iter().filter(|minute| (tenth * 3..tenth * 3 + 3).contains(*minute)).count();
+            assert!((50..=150).contains(&there), "{there} of 1000 in the {tenth}th tenth of the span");
         }
-        assert_eq!(next_sync(None, "1", &sync), None);
+        let places: std::collections::BTreeSet<i64> =
+            (0..100).map(|run| next("1", run).duration_since(at(run + 12)).as_secs()).collect();
+        assert!(places.len() > 50, "another place for each run");
+    }
+
+    #[test]
+    fn a_location_may_have_a_pace_of_its_own() {
+        let hours = |count: u64| Duration::from_secs(count * 3600);
+        let pace = |interval, full| Pace { spread: Duration::ZERO, ..Pace::of(&Sync::default(), interval, full) };
+        let next = |pace: &Pace, last, last_full| next_sync(Some(at(last)), Some(at(last_full)), "1", pace).unwrap();
+        assert_eq!(next(&pace(None, None), 100, 90), at(112));
+        assert_eq!(next(&pace(Some(hours(6)), None), 100, 90), at(106));
+        assert_eq!(next(&pace(Some(hours(6)), Some(hours(12))), 100, 90), at(102), "the full one comes in between");
+        assert_eq!(pace(Some(hours(2400)), None).full_interval, hours(2400), "never shorter than the other");
     }
 
     #[test]
@@ -85,12 +120,10 @@ mod tests {
     }
 
     #[test]
-    fn by_hand_is_full_and_by_the_clock_once_a_week() {
-        let sync = Sync::default();
-        let full = |last_full, last, asked| full_sync_due(last_full, last, &sync, asked);
-        assert!(full(None, None, at(0)), "the first");
-        assert!(full(Some(at(0)), Some(at(0)), at(1)), "by hand");
-        assert!(!full(Some(at(0)), Some(at(0)), at(13)), "by the clock");
-        assert!(full(Some(at(0)), Some(at(156)), at(168)), "after a week");
+    fn one_a_week_is_a_full_one() {
+        let pace = Pace::of(&Sync::default(), None, None);
+        assert!(full_sync_due(None, &pace, at(0)), "the first");
+        assert!(!full_sync_due(Some(at(0)), &pace, at(13)));
+        assert!(full_sync_due(Some(at(0)), &pace, at(168)), "after a week");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{StoreError, execute, json_list, list, micros, row, rows};
+use super::{StoreError, execute, history, json_list, list, micros, row, rows};
 use crate::model::LocationId;
 
 /// An asset as Apple counts it.
@@ -24,8 +24,16 @@ pub struct Asset {
     pub retired: i64,
 }
 
-/// Replaces what is known of a location's assets by what Apple listed. Tells how many are new, changed and gone. From a
-/// listing that is not `whole` nothing is concluded to be gone.
+impl Asset {
+    /// adamId and pricingParam.
+    pub fn key(&self) -> (&str, &str) {
+        (&self.adam_id, &self.pricing_param)
+    }
+}
+
+/// Replaces what is known of a location's assets by what Apple listed. Tells how many are new, changed and gone, and notes
+/// changed counts in the [`history`], except at the first listing. From a listing that is not `whole` nothing is concluded
+/// to be gone.
 pub fn replace(
     connection: &Connection,
     location: LocationId,
@@ -33,19 +41,31 @@ pub fn replace(
     whole: bool,
     now: Timestamp,
 ) -> Result<Replaced, StoreError> {
+    let sql = "SELECT last_full_sync IS NULL FROM location WHERE id = ?1";
+    let first = row(connection, sql, [location.0], |row| Ok(row.get(0)?))?.unwrap_or(true);
     let known = of_location(connection, location)?;
-    let known: HashMap<(&str, &str), &Asset> =
-        known.iter().map(|asset| ((asset.adam_id.as_str(), asset.pricing_param.as_str()), asset)).collect();
+    let mut known: HashMap<(&str, &str), &Asset> = known.iter().map(|asset| (asset.key(), asset)).collect();
     let mut replaced = Replaced::default();
+    let note = |asset: &Asset, delta: i64| match first || delta == 0 {
+        true => Ok(()),
+        false => history::count_changed(connection, location, asset.key(), delta, now),
+    };
     for asset in assets {
-        match known.get(&(asset.adam_id.as_str(), asset.pricing_param.as_str())) {
+        let before = known.remove(&asset.key());
+        match before {
             None => replaced.added += 1,
-            Some(known) if *known != asset => replaced.changed += 1,
+            Some(known) if known != asset => replaced.changed += 1,
             Some(_) => {}
+        }
+        if !asset.unlimited && !before.is_some_and(|before| before.unlimited) {
+            note(asset, asset.total - before.map_or(0, |before| before.total))?;
         }
         put(connection, location, asset, now)?;
     }
     if whole {
+        for asset in known.into_values().filter(|asset| !asset.unlimited) {
+            note(asset, -asset.total)?;
+        }
         let gone = "DELETE FROM asset WHERE location_id = ?1 AND read_at < ?2";
         replaced.gone = execute(connection, gone, params![location.0, micros(now)])? as u64;
     }
@@ -58,6 +78,14 @@ pub struct Replaced {
     pub added: u64,
     pub changed: u64,
     pub gone: u64,
+}
+
+impl std::ops::AddAssign for Replaced {
+    fn add_assign(&mut self, more: Replaced) {
+        self.added += more.added;
+        self.changed += more.changed;
+        self.gone += more.gone;
+    }
 }
 
 fn put(connection: &Connection, location: LocationId, asset: &Asset, now: Timestamp) -> Result<(), StoreError> {
@@ -144,34 +172,51 @@ pub fn recount_elsewhere(connection: &Connection, location: LocationId) -> Resul
     Ok(())
 }
 
-/// Whether any asset's count differs from our rows of it: then its assignments have to be listed again.
-pub fn differs(connection: &Connection, location: LocationId) -> Result<bool, StoreError> {
-    let found = row(
-        connection,
-        "SELECT EXISTS (SELECT 1 FROM asset WHERE location_id = ?1 AND assigned_count <>
-             (SELECT count(*) FROM assignment a JOIN location l ON l.id = a.location_id AND l.generation = a.generation
-              WHERE a.location_id = asset.location_id AND a.adam_id = asset.adam_id
-                  AND a.pricing_param = asset.pricing_param))",
-        [location.0],
-        |row| Ok(row.get(0)?),
-    )?;
-    Ok(found.unwrap_or(false))
+/// An asset of which Apple counts another number of assignments than is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Differing {
+    pub adam_id: String,
+    pub pricing_param: String,
+    /// Apple's count.
+    pub assigned: i64,
+    /// Known assignments.
+    pub held: i64,
+    /// A request about the asset is under way, which may be the reason.
+    pub under_way: bool,
 }
 
-/// Whether Apple counts fewer assignments of an asset than are known, though no request about it is under way.
-pub fn freed_elsewhere(connection: &Connection, location: LocationId) -> Result<bool, StoreError> {
-    let found = row(
-        connection,
-        "SELECT EXISTS (SELECT 1 FROM asset WHERE location_id = ?1 AND assigned_count <
-             (SELECT count(*) FROM assignment a JOIN location l ON l.id = a.location_id AND l.generation = a.generation
-              WHERE a.location_id = asset.location_id AND a.adam_id = asset.adam_id
-                  AND a.pricing_param = asset.pricing_param)
-             AND NOT EXISTS (SELECT 1 FROM reservation r WHERE r.location_id = asset.location_id
-                 AND r.adam_id = asset.adam_id AND r.pricing_param = asset.pricing_param))",
-        [location.0],
-        |row| Ok(row.get(0)?),
-    )?;
-    Ok(found.unwrap_or(false))
+/// The assets of a location whose counts differ from what is known of their assignments. Only right after the counts were
+/// read: requests of ours change what is known, not the counts.
+pub fn differing(connection: &Connection, location: LocationId) -> Result<Vec<Differing>, StoreError> {
+    let sql = "SELECT * FROM (
+            SELECT s.adam_id, s.pricing_param, s.assigned_count AS assigned,
+                (SELECT count(*) FROM assignment a WHERE a.location_id = l.id AND a.generation = l.generation
+                    AND a.adam_id = s.adam_id AND a.pricing_param = s.pricing_param) AS held,
+                EXISTS (SELECT 1 FROM reservation r WHERE r.location_id = s.location_id AND r.adam_id = s.adam_id
+                    AND r.pricing_param = s.pricing_param)
+            FROM asset s JOIN location l ON l.id = s.location_id WHERE s.location_id = ?1)
+        WHERE assigned <> held";
+    rows(connection, sql, [location.0], |row| {
+        Ok(Differing {
+            adam_id: row.get(0)?,
+            pricing_param: row.get(1)?,
+            assigned: row.get(2)?,
+            held: row.get(3)?,
+            under_way: row.get(4)?,
+        })
+    })
+}
+
+/// Of which assets Apple counts more assignments than it has listed, as of the last read, and how many more.
+pub fn held_elsewhere(connection: &Connection) -> Result<Vec<(LocationId, String, String, i64)>, StoreError> {
+    let sql = "SELECT location_id, adam_id, pricing_param, elsewhere_count FROM asset WHERE elsewhere_count > 0";
+    rows(connection, sql, [], |row| Ok((LocationId(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?)))
+}
+
+/// How many assignments Apple counts in a location.
+pub fn assigned(connection: &Connection, location: LocationId) -> Result<i64, StoreError> {
+    let sql = "SELECT total(assigned_count) FROM asset WHERE location_id = ?1";
+    Ok(row(connection, sql, [location.0], |row| Ok(row.get::<_, f64>(0)?))?.unwrap_or(0.0) as i64)
 }
 
 /// The bundle identifier of an app, if a device has told it.

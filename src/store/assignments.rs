@@ -3,6 +3,8 @@
 //! A full sync stages its rows under a new generation in batches, so that it never holds the writer for long, and then
 //! makes that generation the one that counts by changing one row. A reader never sees half.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, params};
 
 use super::{StoreError, execute, locations, row, rows};
@@ -17,7 +19,8 @@ pub enum Holder {
 }
 
 impl Holder {
-    fn parts(&self) -> (&'static str, &str) {
+    /// As the database keeps it: the kind and the id.
+    pub(super) fn parts(&self) -> (&'static str, &str) {
         match self {
             Holder::Serial(serial) => ("serial", serial),
             Holder::User(user) => ("user", user),
@@ -33,64 +36,131 @@ pub struct Assignment {
     pub holder: Holder,
 }
 
-/// Begins a new generation: what an interrupted sync left under that number is removed.
-pub fn begin_generation(connection: &Connection, location: LocationId) -> Result<i64, StoreError> {
-    let sql = "SELECT generation FROM location WHERE id = ?1";
-    let now: Option<i64> = row(connection, sql, [location.0], |row| Ok(row.get(0)?))?;
-    let next = now.ok_or_else(|| StoreError::Damaged(format!("no location {location}")))? + 1;
-    execute(
-        connection,
-        "DELETE FROM assignment WHERE location_id = ?1 AND generation >= ?2",
-        params![location.0, next],
-    )?;
-    Ok(next)
+/// Which generation comes after the one that counts. What an interrupted sync left under that number has to go before it is
+/// staged: [`forget_others`].
+pub fn next_generation(connection: &Connection, location: LocationId) -> Result<i64, StoreError> {
+    Ok(current(connection, location)? + 1)
 }
 
-/// Adds rows to a generation. Rows that are there already stay.
+/// Adds rows to a generation and tells how many were not there yet.
 pub fn stage(
     connection: &Connection,
     location: LocationId,
     generation: i64,
     assignments: &[Assignment],
 ) -> Result<u64, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO assignment (location_id, generation, adam_id, pricing_param, holder_kind, holder)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+    )?;
     let mut added = 0;
     for assignment in assignments {
         let (kind, holder) = assignment.holder.parts();
-        added += execute(
-            connection,
-            "INSERT INTO assignment (location_id, generation, adam_id, pricing_param, holder_kind, holder)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-            params![location.0, generation, assignment.adam_id, assignment.pricing_param, kind, holder],
-        )? as u64;
+        let Assignment { adam_id, pricing_param, .. } = assignment;
+        added += statement.execute(params![location.0, generation, adam_id, pricing_param, kind, holder])? as u64;
     }
     Ok(added)
 }
 
-/// What a full listing changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Adds up to `limit` rows of the generation that counts to a staged one that lacks them; false when none are left.
+pub fn keep_known(
+    connection: &Connection,
+    location: LocationId,
+    generation: i64,
+    limit: u32,
+) -> Result<bool, StoreError> {
+    let kept = execute(
+        connection,
+        "INSERT INTO assignment (location_id, generation, adam_id, pricing_param, holder_kind, holder)
+         SELECT location_id, ?2, adam_id, pricing_param, holder_kind, holder FROM assignment known
+         WHERE location_id = ?1 AND generation = ?3 AND NOT EXISTS (
+             SELECT 1 FROM assignment staged WHERE staged.location_id = ?1 AND staged.generation = ?2
+                 AND staged.adam_id = known.adam_id AND staged.pricing_param = known.pricing_param
+                 AND staged.holder_kind = known.holder_kind AND staged.holder = known.holder)
+         LIMIT ?4",
+        params![location.0, generation, current(connection, location)?, limit],
+    )?;
+    Ok(kept > 0)
+}
+
+/// How a listing differs from what was known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changed {
     pub added: u64,
     pub removed: u64,
+    /// Those of the removed that vppd had not asked to take back.
+    pub taken_back: Vec<Assignment>,
 }
 
-/// Makes a staged generation the one that counts, and says how it differs. The rows of the old one are left for
-/// [`forget_old`].
-pub fn show(connection: &Connection, location: LocationId, generation: i64) -> Result<Changed, StoreError> {
-    let differ = |mine: &str, theirs: &str| -> Result<u64, StoreError> {
-        let sql = format!(
-            "SELECT count(*) FROM (
-                 SELECT adam_id, pricing_param, holder_kind, holder FROM assignment
-                     WHERE location_id = ?1 AND generation = {mine}
-                 EXCEPT SELECT adam_id, pricing_param, holder_kind, holder FROM assignment
-                     WHERE location_id = ?1 AND generation = {theirs})"
-        );
-        let count = row(connection, &sql, params![location.0, generation], |row| Ok(row.get::<_, i64>(0)?))?;
-        Ok(count.unwrap_or(0).max(0) as u64)
-    };
-    let old = "(SELECT generation FROM location WHERE id = ?1)";
-    let changed = Changed { added: differ("?2", old)?, removed: differ(old, "?2")? };
-    locations::show_generation(connection, location, generation)?;
+/// How a staged generation differs from the one that counts.
+pub fn compare(connection: &Connection, location: LocationId, generation: i64) -> Result<Changed, StoreError> {
+    let now = current(connection, location)?;
+    let missing = "WHERE a.location_id = ?1 AND a.generation = ?2 AND NOT EXISTS (
+            SELECT 1 FROM assignment b WHERE b.location_id = ?1 AND b.generation = ?3 AND b.adam_id = a.adam_id
+                AND b.pricing_param = a.pricing_param AND b.holder_kind = a.holder_kind AND b.holder = a.holder)";
+    let sql = format!("SELECT count(*) FROM assignment a {missing}");
+    let added = row(connection, &sql, params![location.0, generation, now], |row| Ok(row.get::<_, i64>(0)?))?;
+    let sql = format!("SELECT {COLUMNS} FROM assignment a {missing}");
+    let removed = rows(connection, &sql, params![location.0, now, generation], read)?;
+    changed(connection, location, added.unwrap_or(0).max(0) as u64, removed)
+}
+
+fn changed(
+    connection: &Connection,
+    location: LocationId,
+    added: u64,
+    removed: Vec<Assignment>,
+) -> Result<Changed, StoreError> {
+    let mut changed = Changed { added, removed: removed.len() as u64, taken_back: Vec::new() };
+    for assignment in removed {
+        if !is_under_way(connection, location, &assignment)? {
+            changed.taken_back.push(assignment);
+        }
+    }
     Ok(changed)
+}
+
+/// Whether a request of ours about this assignment is under way.
+fn is_under_way(connection: &Connection, location: LocationId, assignment: &Assignment) -> Result<bool, StoreError> {
+    let Holder::Serial(serial) = &assignment.holder else { return Ok(false) };
+    let sql =
+        "SELECT 1 FROM reservation WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3 AND serial = ?4";
+    let found =
+        row(connection, sql, params![location.0, assignment.adam_id, assignment.pricing_param, serial], |_| Ok(()))?;
+    Ok(found.is_some())
+}
+
+/// Makes a staged generation the one that counts. The rows of the old one are left for [`forget_others`].
+pub fn show(connection: &Connection, location: LocationId, generation: i64) -> Result<(), StoreError> {
+    locations::show_generation(connection, location, generation)
+}
+
+/// Replaces what is known of one asset's assignments by what Apple listed, all of it.
+pub fn replace_of_asset(
+    connection: &Connection,
+    location: LocationId,
+    asset: (&str, &str),
+    listed: &[Assignment],
+) -> Result<Changed, StoreError> {
+    let generation = current(connection, location)?;
+    let sql = format!(
+        "SELECT {COLUMNS} FROM assignment a
+         WHERE a.location_id = ?1 AND a.generation = ?2 AND a.adam_id = ?3 AND a.pricing_param = ?4"
+    );
+    let mut gone = rows(connection, &sql, params![location.0, generation, asset.0, asset.1], read)?;
+    let still: HashSet<&Holder> = listed.iter().map(|assignment| &assignment.holder).collect();
+    gone.retain(|assignment| !still.contains(&assignment.holder));
+    for assignment in &gone {
+        let (kind, holder) = assignment.holder.parts();
+        execute(
+            connection,
+            "DELETE FROM assignment WHERE location_id = ?1 AND generation = ?2 AND adam_id = ?3 AND pricing_param = ?4
+                 AND holder_kind = ?5 AND holder = ?6",
+            params![location.0, generation, asset.0, asset.1, kind, holder],
+        )?;
+    }
+    let added = stage(connection, location, generation, listed)?;
+    changed(connection, location, added, gone)
 }
 
 /// Adds rows to the generation that counts.
@@ -174,24 +244,30 @@ pub fn is_settled(connection: &Connection, adam_id: &str, serial: &str) -> Resul
     Ok(found.is_some())
 }
 
-/// All of a location.
-pub fn of_location(connection: &Connection, location: LocationId) -> Result<Vec<Assignment>, StoreError> {
-    let sql = "SELECT a.adam_id, a.pricing_param, a.holder_kind, a.holder FROM assignment a
-               JOIN location l ON l.id = a.location_id AND l.generation = a.generation WHERE l.id = ?1";
-    rows(connection, sql, [location.0], |row| {
-        let holder = row.get(3)?;
-        let holder = if row.get::<_, String>(2)? == "serial" { Holder::Serial(holder) } else { Holder::User(holder) };
-        Ok(Assignment { adam_id: row.get(0)?, pricing_param: row.get(1)?, holder })
-    })
+const COLUMNS: &str = "a.adam_id, a.pricing_param, a.holder_kind, a.holder";
+
+fn read(row: &rusqlite::Row<'_>) -> Result<Assignment, StoreError> {
+    let holder = row.get(3)?;
+    let holder = if row.get::<_, String>(2)? == "serial" { Holder::Serial(holder) } else { Holder::User(holder) };
+    Ok(Assignment { adam_id: row.get(0)?, pricing_param: row.get(1)?, holder })
 }
 
-/// Forgets up to `limit` rows of generations that no longer count; false when none are left.
-pub fn forget_old(connection: &Connection, location: LocationId, limit: u32) -> Result<bool, StoreError> {
+/// All of a location.
+pub fn of_location(connection: &Connection, location: LocationId) -> Result<Vec<Assignment>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM assignment a
+         JOIN location l ON l.id = a.location_id AND l.generation = a.generation WHERE l.id = ?1"
+    );
+    rows(connection, &sql, [location.0], read)
+}
+
+/// Forgets up to `limit` rows of generations that do not count; false when none are left.
+pub fn forget_others(connection: &Connection, location: LocationId, limit: u32) -> Result<bool, StoreError> {
     let removed = execute(
         connection,
         "DELETE FROM assignment WHERE (location_id, generation, adam_id, pricing_param, holder_kind, holder) IN (
              SELECT location_id, generation, adam_id, pricing_param, holder_kind, holder FROM assignment
-             WHERE location_id = ?1 AND generation < ?2 LIMIT ?3)",
+             WHERE location_id = ?1 AND (generation < ?2 OR generation > ?2) LIMIT ?3)",
         params![location.0, current(connection, location)?, limit],
     )?;
     Ok(removed > 0)

@@ -1,5 +1,7 @@
 //! Locations: what one content token manages at Apple, and the token itself (sealed).
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -32,11 +34,19 @@ pub struct Location {
     pub assignments_version: Option<String>,
     pub last_synced: Option<Timestamp>,
     pub last_full_sync: Option<Timestamp>,
+    pub pace: Pace,
     pub notes: Notes,
     /// It is to go, its licences first: nothing is assigned any more.
     pub leaving: bool,
     /// It comes out of a backup: nothing is written to Apple for it before everything was read anew.
     pub full_sync_first: bool,
+}
+
+/// How often a location is synced; `None`: as the settings say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    pub interval: Option<Duration>,
+    pub full_interval: Option<Duration>,
 }
 
 /// What the administrator noted of a location.
@@ -97,7 +107,7 @@ pub struct Owner {
 const COLUMNS: &str = "id, uid, name, location_name, organisation, country, platform, website, sealed_token, \
                        token_fingerprint, expires_at, token_state, claim_wanted, owner_id, owner_name, added_at, \
                        generation, assignments_version, last_synced, last_full_sync, description, account_email, \
-                       categories, contacts, leaving, full_sync_first";
+                       categories, contacts, leaving, full_sync_first, sync_interval, full_sync_interval";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Location, StoreError> {
     let owner: Option<String> = row.get(13)?;
@@ -132,7 +142,12 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Location, StoreError> {
         },
         leaving: row.get(24)?,
         full_sync_first: row.get(25)?,
+        pace: Pace { interval: seconds(row.get(26)?), full_interval: seconds(row.get(27)?) },
     })
+}
+
+fn seconds(kept: Option<i64>) -> Option<Duration> {
+    kept.map(|seconds| Duration::from_secs(seconds.unsigned_abs()))
 }
 
 /// All, in the order in which their licences are used.
@@ -243,6 +258,18 @@ pub fn annotate(connection: &Connection, id: LocationId, name: &str, notes: &Not
     Ok(())
 }
 
+/// How often it is synced.
+pub fn set_pace(connection: &Connection, id: LocationId, pace: Pace) -> Result<(), StoreError> {
+    let seconds =
+        |every: Option<Duration>| every.map(|every| i64::try_from(every.as_secs().max(1)).unwrap_or(i64::MAX));
+    execute(
+        connection,
+        "UPDATE location SET sync_interval = ?2, full_sync_interval = ?3 WHERE id = ?1",
+        params![id.0, seconds(pace.interval), seconds(pace.full_interval)],
+    )?;
+    Ok(())
+}
+
 /// Sets the order in which the locations' licences are used.
 pub fn set_order(connection: &Connection, order: &[LocationId]) -> Result<(), StoreError> {
     for (position, id) in (1i64..).zip(order) {
@@ -279,20 +306,20 @@ pub fn set_claim_wanted(connection: &Connection, id: LocationId, wanted: bool) -
     Ok(())
 }
 
-/// A sync was applied; `version` is where the next read of changes starts.
-pub fn synced(
-    connection: &Connection,
-    id: LocationId,
-    version: Option<&str>,
-    full: bool,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+/// A sync was applied.
+pub fn synced(connection: &Connection, id: LocationId, full: bool, now: Timestamp) -> Result<(), StoreError> {
     execute(
         connection,
-        "UPDATE location SET assignments_version = ?2, last_synced = ?3,
-             last_full_sync = CASE WHEN ?4 THEN ?3 ELSE last_full_sync END WHERE id = ?1",
-        params![id.0, version, micros(now), full],
+        "UPDATE location SET last_synced = ?2, last_full_sync = CASE WHEN ?3 THEN ?2 ELSE last_full_sync END
+             WHERE id = ?1",
+        params![id.0, micros(now), full],
     )?;
+    Ok(())
+}
+
+/// Where the next read of changes starts.
+pub fn set_version(connection: &Connection, id: LocationId, version: &str) -> Result<(), StoreError> {
+    execute(connection, "UPDATE location SET assignments_version = ?2 WHERE id = ?1", params![id.0, version])?;
     Ok(())
 }
 

@@ -24,6 +24,7 @@ pub mod devices;
 pub mod enrolments;
 mod error;
 pub mod events;
+pub mod history;
 pub mod locations;
 pub mod pairs;
 pub mod persons;

@@ -13,10 +13,11 @@ use rusqlite_migration::{M, Migrations};
 use super::StoreError;
 use crate::fault;
 
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("migrations/001_first.sql"),
     include_str!("migrations/002_safety.sql"),
     include_str!("migrations/003_users.sql"),
+    include_str!("migrations/004_sync.sql"),
 ];
 
 /// Copies that are kept, the newest.

@@ -19,13 +19,17 @@ pub struct Task {
     pub total: u64,
     pub detail: String,
     pub error: Option<String>,
+    /// A person asked: everything is read.
+    pub whole: bool,
+    /// JSON, made and read by whoever shows it.
+    pub outcome: Option<String>,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
 }
 
-const COLUMNS: &str =
-    "id, kind, location_id, subject, state, done, total, detail, error, created_at, started_at, finished_at";
+const COLUMNS: &str = "id, kind, location_id, subject, state, done, total, detail, error, created_at, started_at, finished_at, whole, \
+     outcome";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Task, StoreError> {
     Ok(Task {
@@ -41,6 +45,8 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Task, StoreError> {
         created_at: time(row.get(9)?)?,
         started_at: maybe_time(row.get(10)?)?,
         finished_at: maybe_time(row.get(11)?)?,
+        whole: row.get(12)?,
+        outcome: row.get(13)?,
     })
 }
 
@@ -73,6 +79,18 @@ pub fn waiting(
     )?;
     by_id(connection, connection.last_insert_rowid())?
         .ok_or_else(|| StoreError::Damaged("a task vanished while it was added".into()))
+}
+
+/// A person asked for it: everything is to be read.
+pub fn make_whole(connection: &Connection, id: i64) -> Result<(), StoreError> {
+    execute(connection, "UPDATE task SET whole = 1 WHERE id = ?1", [id])?;
+    Ok(())
+}
+
+/// What came out, in JSON.
+pub fn set_outcome(connection: &Connection, id: i64, outcome: &str) -> Result<(), StoreError> {
+    execute(connection, "UPDATE task SET outcome = ?2 WHERE id = ?1", params![id, outcome])?;
+    Ok(())
 }
 
 /// The tasks that wait, or were running when vppd stopped, for this location; oldest first.

@@ -37,6 +37,7 @@ fn location(name: &str) -> locations::Location {
         assignments_version: None,
         last_synced: None,
         last_full_sync: None,
+        pace: locations::Pace::default(),
         notes: locations::Notes::default(),
         leaving: false,
         full_sync_first: false,
@@ -201,17 +202,81 @@ async fn a_full_listing_becomes_visible_as_a_whole() {
             let id = locations::add(w, &location("Leeds"))?;
             assets::replace(w, id, &[asset("100", 10, 2)], true, now())?;
             assignments::add(w, id, &[held("100", "A"), held("100", "B")])?;
-            let generation = assignments::begin_generation(w, id)?;
+            let generation = assignments::next_generation(w, id)?;
             assignments::stage(w, id, generation, &[held("100", "B"), held("100", "C"), held("100", "D")])?;
             Ok(id)
         })
         .await
         .unwrap();
     assert_eq!(count(&store).await, 2);
-    let changed = store.write(move |w| assignments::show(w, id, 1)).await.unwrap();
-    assert_eq!(changed, assignments::Changed { added: 2, removed: 1 });
+    let changed = store.read(move |c| assignments::compare(c, id, 1)).await.unwrap();
+    let expected = assignments::Changed { added: 2, removed: 1, taken_back: vec![held("100", "A")] };
+    assert_eq!(changed, expected);
+    store.write(move |w| assignments::show(w, id, 1)).await.unwrap();
     assert_eq!(count(&store).await, 3);
-    assert!(store.write(move |w| assignments::forget_old(w, id, 1)).await.unwrap());
-    assert!(store.write(move |w| assignments::forget_old(w, id, 100)).await.unwrap());
-    assert!(!store.write(move |w| assignments::forget_old(w, id, 100)).await.unwrap());
+    assert!(store.write(move |w| assignments::forget_others(w, id, 1)).await.unwrap());
+    assert!(store.write(move |w| assignments::forget_others(w, id, 100)).await.unwrap());
+    assert!(!store.write(move |w| assignments::forget_others(w, id, 100)).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_unstable_listing_keeps_what_is_known_and_one_asset_is_replaced_as_a_whole() {
+    let (_folder, store) = open();
+    let id = store
+        .write(|w| -> Result<LocationId, StoreError> {
+            let id = locations::add(w, &location("Leeds"))?;
+            assets::replace(w, id, &[asset("100", 10, 2), asset("200", 10, 1)], true, now())?;
+            assignments::add(w, id, &[held("100", "A"), held("100", "B"), held("200", "A")])?;
+            let generation = assignments::next_generation(w, id)?;
+            assignments::stage(w, id, generation, &[held("100", "C")])?;
+            while assignments::keep_known(w, id, generation, 1)? {}
+            assert_eq!(
+                assignments::compare(w, id, generation)?,
+                assignments::Changed { added: 1, ..Default::default() }
+            );
+            while assignments::forget_others(w, id, 2)? {}
+            assert_eq!(assets::differing(w, id)?, []);
+            let stdq = [("100".to_string(), "STDQ".to_string())];
+            events::intend(w, "e1", id, Verb::Disassociate, &stdq, &["B".into()], now())?;
+            Ok(id)
+        })
+        .await
+        .unwrap();
+    let (changed, differing) = store
+        .write(move |w| -> Result<_, StoreError> {
+            let changed = assignments::replace_of_asset(w, id, ("100", "STDQ"), &[held("100", "D")])?;
+            Ok((changed, assets::differing(w, id)?))
+        })
+        .await
+        .unwrap();
+    assert_eq!((changed.added, changed.removed), (1, 2));
+    assert_eq!(changed.taken_back, [held("100", "A")], "not the one that we ask back");
+    let [differing] = &differing[..] else { panic!("{differing:?}") };
+    assert_eq!((differing.assigned, differing.held, differing.under_way), (2, 1, true));
+}
+
+#[tokio::test]
+async fn changed_counts_and_licences_taken_back_are_remembered_for_a_while() {
+    let (_folder, store) = open();
+    let seen = store
+        .write(|w| -> Result<_, StoreError> {
+            let id = locations::add(w, &location("Leeds"))?;
+            assets::replace(w, id, &[asset("100", 10, 2), asset("200", 5, 0)], true, now())?;
+            locations::synced(w, id, true, now())?;
+            let later = crate::clock::after(now(), Duration::from_secs(60));
+            let unlimited = assets::Asset { unlimited: true, ..asset("300", 2_147_483_647, 0) };
+            assets::replace(w, id, &[asset("100", 14, 2), unlimited, asset("400", 3, 0)], true, later)?;
+            history::taken_back(w, id, &[held("100", "A"), held("100", "B")], later)?;
+            assignments::add(w, id, &[held("100", "B")])?;
+            let seen = (history::count_changes(w)?, history::still_taken_back(w)?);
+            history::forget_before(w, crate::clock::after(later, Duration::from_secs(1)))?;
+            assert!(history::count_changes(w)?.is_empty() && history::still_taken_back(w)?.is_empty());
+            Ok(seen)
+        })
+        .await
+        .unwrap();
+    let deltas: Vec<_> = seen.0.iter().map(|change| (change.adam_id.as_str(), change.delta)).collect();
+    assert_eq!(deltas, [("100", 4), ("400", 3), ("200", -5)], "not at the first listing, and never of unlimited ones");
+    let taken: Vec<_> = seen.1.into_iter().map(|taken| taken.assignment).collect();
+    assert_eq!(taken, [held("100", "A")], "B has it again");
 }

@@ -18,6 +18,17 @@ fn page(kind: &str, index: u32, total: u32, version: &str) -> Step {
 
 fn quiet(_: u32, _: u32) {}
 
+/// All assignments, held.
+async fn walk_through(
+    client: &AppleClient,
+    location: &Location,
+    progress: Progress<'_>,
+) -> Result<(BTreeMap<AssignmentKey, Assignment>, Listed), AppleError> {
+    let kept = Kept::default();
+    let listed = assignments(client, location, progress, &kept).await?;
+    Ok((kept.records().into_iter().filter_map(keyed).collect(), listed))
+}
+
 #[test]
 fn all_pages_are_read_with_at_most_five_under_way() {
     let answer = |request: &Received| match request.path.ends_with("assignments") {
@@ -31,13 +42,83 @@ fn all_pages_are_read_with_at_most_five_under_way() {
     };
     against(answer, async |client, location, server, _| {
         let told = Mutex::new(Vec::new());
-        let walk =
-            assignments(&client, &location, &|done, total| told.lock().unwrap().push((done, total))).await.unwrap();
-        assert_eq!((walk.assignments.len(), walk.stable, walk.version_id.as_str()), (23, true, "v1"));
+        let tell = |done, total| told.lock().unwrap().push((done, total));
+        let (all, walk) = walk_through(&client, &location, &tell).await.unwrap();
+        assert_eq!((all.len(), walk.stable, walk.version_id.as_str()), (23, true, "v1"));
         assert_eq!(walk.seen, Seen { uid: Some("73001".into()), owners: vec![None], token_expires_at: None });
         assert_eq!((server.received().len(), server.most_at_once()), (23, 5));
         let told = told.into_inner().unwrap();
         assert_eq!((told.first(), told.last()), (Some(&(1, 23)), Some(&(23, 23))));
+    });
+}
+
+/// Answers pages of assignments, each after so many milliseconds.
+fn delayed(total: u32, after: impl Fn(u32) -> u64 + Send + Sync + 'static) -> impl Fn(&Received) -> Option<Step> {
+    move |request| {
+        let index = request.number("pageIndex");
+        request.path.ends_with("assignments").then(|| match page("assignments", index, total, "v1") {
+            Step::Reply { status, headers, body, .. } => {
+                Step::Reply { status, headers, body, after: Duration::from_millis(after(index)) }
+            }
+            drop => drop,
+        })
+    }
+}
+
+#[test]
+fn the_order_in_which_pages_arrive_does_not_matter() {
+    let straight = against(delayed(17, |_| 50), async |client, location, _, _| {
+        walk_through(&client, &location, &quiet).await.unwrap()
+    });
+    let crooked = against(delayed(17, |index| 3000 - 150 * u64::from(index)), async |client, location, _, _| {
+        walk_through(&client, &location, &quiet).await.unwrap()
+    });
+    assert_eq!(straight, crooked);
+}
+
+/// A sink that takes its time, and notes how many pages it holds at most.
+struct Slow {
+    clock: crate::clock::Clock,
+    held: std::sync::atomic::AtomicUsize,
+    most: std::sync::atomic::AtomicUsize,
+}
+
+impl Sink<Assignment> for Slow {
+    type Error = Infallible;
+
+    async fn begin(&self) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    async fn take(&self, _: Vec<Assignment>) -> Result<(), Infallible> {
+        use std::sync::atomic::Ordering::SeqCst;
+        self.most.fetch_max(self.held.fetch_add(1, SeqCst) + 1, SeqCst);
+        self.clock.sleep(Duration::from_secs(5)).await;
+        self.held.fetch_sub(1, SeqCst);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_slow_sink_never_holds_more_than_the_pages_at_hand() {
+    against(delayed(40, |_| 10), async |client, location, server, clock| {
+        let slow = Slow { clock, held: Default::default(), most: Default::default() };
+        assert!(assignments(&client, &location, &quiet, &slow).await.unwrap().stable);
+        let most = slow.most.load(std::sync::atomic::Ordering::SeqCst);
+        assert!((2..=AT_HAND).contains(&most), "{most}");
+        assert_eq!(server.received().len(), 40);
+    });
+}
+
+#[test]
+fn one_asset_is_listed_by_itself_even_by_an_apple_that_does_not_know_the_filter() {
+    let both = r#"{"assignments":[{"adamId":"7","serialNumber":"A"},{"adamId":"7","pricingParam":"PLUS","serialNumber":"B"}],
+        "totalPages":1,"versionId":"v1"}"#;
+    against(in_order(vec![reply(200, both)]), async |client, location, server, _| {
+        let asset = AssetRef { adam_id: "7".into(), pricing_param: "STDQ".into() };
+        let listed = assignments_of(&client, &location, &asset, &quiet).await.unwrap();
+        assert_eq!((listed.assignments.len(), listed.stable), (1, true));
+        assert_eq!(server.received()[0].query, "pageIndex=0&adamId=7&pricingParam=STDQ");
     });
 }
 
@@ -98,9 +179,11 @@ fn assignments_added_during_the_walk_are_merged_and_nothing_is_proven_gone() {
         let index = request.number("pageIndex");
         Some(page("assignments", index, 4, if index < 2 { "v1" } else { "v2" }))
     };
-    against(answer, async |client, location, _, _| {
-        let walk = assignments(&client, &location, &quiet).await.unwrap();
-        assert_eq!((walk.assignments.len(), walk.stable, walk.version_id.as_str()), (5, false, "v3"));
+    against(answer, async |client, location, server, _| {
+        let (all, walk) = walk_through(&client, &location, &quiet).await.unwrap();
+        assert_eq!((all.len(), walk.stable, walk.version_id.as_str()), (5, false, "v3"));
+        let passes = server.received().iter().filter(|request| request.query == "pageIndex=0").count();
+        assert_eq!(passes, 4, "begun again three times, then merged");
         let owners: Vec<_> =
             walk.seen.owners.iter().map(|owner| owner.as_ref().map(|owner| owner.id.as_str())).collect();
         assert_eq!(owners, [None, Some("foreign")]);
@@ -117,8 +200,8 @@ fn a_listing_that_became_shorter_is_begun_again_and_one_that_grew_is_followed() 
         page("assignments", 2, 3, "v2"),
     ];
     against(in_order(steps), async |client, location, server, _| {
-        let walk = assignments(&client, &location, &quiet).await.unwrap();
-        assert_eq!((walk.assignments.len(), walk.stable), (3, true));
+        let (all, walk) = walk_through(&client, &location, &quiet).await.unwrap();
+        assert_eq!((all.len(), walk.stable), (3, true));
         assert_eq!(server.received().len(), 5);
     });
 }
@@ -173,6 +256,6 @@ fn walks_can_be_spawned() {
     fn is_send<T: Send>(_: T) {}
     against(in_order(vec![]), async |client, location, _, _| {
         is_send(assets(&client, &location, &quiet));
-        is_send(assignments(&client, &location, &quiet));
+        is_send(assignments(&client, &location, &quiet, &Kept::default()));
     });
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ATTEMPTS, NO_SUCH_PAGE, Progress, Seen, pages};
+use super::{Kept, Progress, Seen, changed_since, held_still};
 use crate::apple::client::{AppleClient, Location, WhichUsers};
 use crate::apple::error::AppleError;
 use crate::apple::wire::User;
@@ -21,61 +21,52 @@ pub struct Users {
     pub seen: Seen,
 }
 
-/// Reads all users, five pages at a time. What changes meanwhile is read afterwards and merged in; see [`Users::stable`].
+/// Reads all users. What changes meanwhile is read afterwards and merged in; see [`Users::stable`].
 pub async fn users(client: &AppleClient, location: &Location, progress: Progress<'_>) -> Result<Users, AppleError> {
-    for attempt in 0..ATTEMPTS {
-        let fetch = |index| client.users_page(location, index, WhichUsers::All, None);
-        let mut walk = match pages(fetch, attempt, false, progress).await {
-            Err(error) if error.number() == Some(NO_SUCH_PAGE) => continue,
-            other => other?,
-        };
-        let users = that_count(walk.records());
-        let mut whole = Users { users, stable: !walk.changed, version_id: walk.version_id, seen: walk.seen };
-        if whole.stable {
-            return Ok(whole);
-        }
-        match users_since(client, location, &whole.version_id).await {
-            Ok(delta) => {
-                whole.users.extend(delta.users);
-                whole.version_id = delta.version_id;
-                whole.seen.merge(delta.seen);
-                return Ok(whole);
-            }
-            Err(AppleError::Resync { .. } | AppleError::Unstable { .. }) => {}
-            Err(error) => return Err(error),
-        }
+    let kept = Kept::default();
+    let fetch = |index| client.users_page(location, index, WhichUsers::All, None);
+    let listed = held_still(client, fetch, progress, &kept).await?;
+    let users = that_count(kept.records());
+    let mut whole = Users { users, version_id: listed.version_id, stable: listed.stable, seen: listed.seen };
+    if whole.stable {
+        return Ok(whole);
     }
-    Err(AppleError::Unstable { attempts: ATTEMPTS })
+    match users_since(client, location, &whole.version_id).await {
+        Ok(delta) => {
+            whole.users.extend(delta.users);
+            whole.version_id = delta.version_id;
+            whole.seen.merge(delta.seen);
+        }
+        // The next read of changes starts from the first page's version.
+        Err(AppleError::Resync { .. } | AppleError::Unstable { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(whole)
 }
 
 /// Reads the users that changed since `version_id`, which must come from [`users`] of the same location or from here.
 /// [`AppleError::Resync`] when Apple does not know the version any more.
 pub async fn users_since(client: &AppleClient, location: &Location, version_id: &str) -> Result<Users, AppleError> {
-    for attempt in 0..ATTEMPTS {
-        let fetch = |index| client.users_page(location, index, WhichUsers::All, Some(version_id));
-        match pages(fetch, attempt, false, &|_, _| ()).await {
-            Ok(mut walk) => {
-                let users = that_count(walk.records());
-                return Ok(Users { users, version_id: walk.version_id, stable: false, seen: walk.seen });
-            }
-            Err(error) if error.number() == Some(NO_SUCH_PAGE) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(AppleError::Unstable { attempts: ATTEMPTS })
+    let fetch = |index| client.users_page(location, index, WhichUsers::All, Some(version_id));
+    let (records, pass) = changed_since(client, fetch).await?;
+    Ok(Users { users: that_count(records), version_id: pass.version_id, stable: false, seen: pass.seen })
 }
 
-/// Of several records of one `clientUserId` the active one; without one, the last that is not of the first version.
-fn that_count(records: impl Iterator<Item = User>) -> BTreeMap<String, User> {
-    let rank = |user: &User| match &user.status {
-        status if status.is_active() => 2,
-        UserStatus::Retired => 1,
-        _ => 0,
+/// Of several records of one `clientUserId` the active one; without one, one that is not of the first version, always the
+/// same whatever the order.
+fn that_count(records: Vec<User>) -> BTreeMap<String, User> {
+    let rank = |user: &User| {
+        let status = match &user.status {
+            status if status.is_active() => 2,
+            UserStatus::Retired => 1,
+            _ => 0,
+        };
+        (status, user.id_hash.clone(), user.invite_code.is_some(), user.email.clone())
     };
     let mut users: BTreeMap<String, User> = BTreeMap::new();
     for record in records {
         match users.get_mut(&record.client_user_id) {
-            Some(known) if rank(known) > rank(&record) => {}
+            Some(known) if rank(known) >= rank(&record) => {}
             Some(known) => *known = record,
             None => {
                 users.insert(record.client_user_id.clone(), record);
@@ -127,16 +118,17 @@ mod tests {
 
     #[test]
     fn what_changes_meanwhile_is_merged_in_and_proves_nobody_gone() {
-        let steps = vec![
-            page(&user("anna", "Registered"), 0, 2, "v1"),
-            page(&user("ben", "Registered"), 1, 2, "v2"),
-            page(&[user("anna", "Retired"), user("cleo", "Registered")].join(","), 0, 1, "v2"),
-        ];
+        let mut steps = Vec::new();
+        for round in 1..=4 {
+            steps.push(page(&user("anna", "Registered"), 0, 2, &format!("v{round}")));
+            steps.push(page(&user("ben", "Registered"), 1, 2, &format!("v{}", round + 1)));
+        }
+        steps.push(page(&[user("anna", "Retired"), user("cleo", "Registered")].join(","), 0, 1, "v6"));
         against(in_order(steps), async |client, location, server, _| {
             let all = users(&client, &location, &|_, _| ()).await.unwrap();
             assert_eq!(states(&all), [("anna", "Retired"), ("ben", "Registered"), ("cleo", "Registered")]);
-            assert_eq!((all.stable, all.version_id.as_str()), (false, "v2"));
-            assert_eq!(server.received()[2].query, "pageIndex=0&sinceVersionId=v1");
+            assert_eq!((all.stable, all.version_id.as_str()), (false, "v6"));
+            assert_eq!(server.received()[8].query, "pageIndex=0&sinceVersionId=v4");
         });
     }
 

@@ -2,14 +2,16 @@
 //! used, takes a location back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{checked_name, claim, first_sync, keep, refused, show};
 use crate::apple::{self, ContentToken};
+use crate::config::{Sync, parse_duration, show_duration};
 use crate::model::LocationId;
 use crate::operations::locations::bearer;
 use crate::operations::view::{TokenAddedView, TokenEditRequest, TokenOrderRequest, TokenRenewRequest, TokenView};
 use crate::operations::{Kind, OperationError, Shared, alerts, look, tokens};
-use crate::store::locations::{self, Location, Notes};
+use crate::store::locations::{self, Location, Notes, Pace};
 use crate::store::{StoreError, audit};
 
 /// Puts a newer token of the same location in place of the old one. Everything that belongs to the location stays; calls
@@ -81,10 +83,12 @@ pub async fn take_over(context: &Shared, name: String, who: &str) -> Result<Toke
 
 /// Longest note of each kind, in characters.
 const LONGEST: usize = 2_000;
+/// Least time between two syncs of a location.
+const SHORTEST: Duration = Duration::from_secs(60);
 /// Most categories or contacts.
 const MOST: usize = 50;
 
-/// Changes the name and the notes; what the request leaves out stays.
+/// Changes the name, the notes and how often the location is synced; what the request leaves out stays.
 pub async fn edit(
     context: &Shared,
     name: String,
@@ -105,7 +109,10 @@ pub async fn edit(
             "Nothing was changed.",
         ));
     }
-    let (now, who) = (context.clock.now(), who.to_owned());
+    let interval = own_interval(request.sync_interval.as_deref())?;
+    let full_interval = own_interval(request.full_sync_interval.as_deref())?;
+    let (now, who, settings, workers) =
+        (context.clock.now(), who.to_owned(), context.config().sync.clone(), context.workers.clone());
     let uid = context
         .store
         .write(move |w| -> Result<String, OperationError> {
@@ -129,11 +136,50 @@ pub async fn edit(
                 contacts: request.contacts.unwrap_or(old.contacts),
             };
             locations::annotate(w, location.id, &label, &notes)?;
+            let pace = Pace {
+                interval: interval.unwrap_or(location.pace.interval),
+                full_interval: full_interval.unwrap_or(location.pace.full_interval),
+            };
+            check_pace(&settings, pace)?;
+            locations::set_pace(w, location.id, pace)?;
+            // It looks anew when its next sync is due.
+            w.after_commit(move || workers.nudge(location.id));
             audit::write(w, now, &who, "location edited", &label)?;
             Ok(location.uid)
         })
         .await?;
     show(context, uid).await
+}
+
+/// How often, as a person says it: `default` is as the settings say.
+fn own_interval(text: Option<&str>) -> Result<Option<Option<Duration>>, OperationError> {
+    match text.map(str::trim) {
+        None => Ok(None),
+        Some("default") => Ok(Some(None)),
+        Some(text) => match parse_duration(text).filter(|every| *every >= SHORTEST) {
+            Some(every) => Ok(Some(Some(every))),
+            None => Err(OperationError::invalid(
+                "interval",
+                format!("\"{}\" is no time between two syncs", text.chars().take(40).collect::<String>()),
+                "Nothing was changed. Say one such as 90m, 6h or 3d, a minute at least, or `default` for what the \
+                 settings say.",
+            )),
+        },
+    }
+}
+
+fn check_pace(settings: &Sync, pace: Pace) -> Result<(), OperationError> {
+    let interval = pace.interval.unwrap_or(settings.interval);
+    let full = pace.full_interval.unwrap_or(settings.full_interval);
+    if (pace.interval.is_none() && pace.full_interval.is_none()) || full >= interval {
+        return Ok(());
+    }
+    let (interval, full) = (show_duration(interval), show_duration(full));
+    Err(OperationError::invalid(
+        "interval",
+        format!("everything would be read every {full}, more often than changes, every {interval}"),
+        "Nothing was changed. The full sync is the rarer one: give both, --sync-interval and --full-sync-interval.",
+    ))
 }
 
 /// Sets the order in which the locations' licences are used: those named first, the others behind them as they were.

@@ -13,34 +13,37 @@ use crate::store::{StoreError, Write};
 
 /// Lists all users. True when the listing was stable, so that whom it does not show is gone.
 pub(super) async fn whole(context: &Shared, round: &mut Round) -> Result<bool, OperationError> {
+    Ok(all(context, round).await?.1)
+}
+
+/// What changed, and whether the listing was stable.
+async fn all(context: &Shared, round: &mut Round) -> Result<(Changed, bool), OperationError> {
     let listed = walk::users(&context.apple, &round.token.clone(), &|_, _| ()).await;
     let listed = ask(context, round, listed).await?;
     sync::see(context, round, &listed.seen).await?;
     let (id, now, stable) = (round.location.id, context.clock.now(), listed.stable);
-    context.store.write(move |w| apply(w, id, &listed, now)).await?;
-    Ok(stable)
+    Ok((context.store.write(move |w| apply(w, id, &listed, now)).await?, stable))
 }
 
 /// Reads what changed; all of them, where that cannot be trusted.
-pub(in crate::operations) async fn catch_up(context: &Shared, round: &mut Round) -> Result<(), OperationError> {
-    if !changes(context, round).await? {
-        whole(context, round).await?;
+pub(in crate::operations) async fn catch_up(context: &Shared, round: &mut Round) -> Result<Changed, OperationError> {
+    match changes(context, round).await? {
+        Some(changed) if changed.doubtful == 0 => Ok(changed),
+        _ => Ok(all(context, round).await?.0),
     }
-    Ok(())
 }
 
-/// False when everything has to be listed instead.
-async fn changes(context: &Shared, round: &mut Round) -> Result<bool, OperationError> {
+/// `None` when everything has to be listed instead.
+async fn changes(context: &Shared, round: &mut Round) -> Result<Option<Changed>, OperationError> {
     let id = round.location.id;
-    let Some(version) = context.store.read(move |c| users::version(c, id)).await? else { return Ok(false) };
+    let Some(version) = context.store.read(move |c| users::version(c, id)).await? else { return Ok(None) };
     let changed = match walk::users_since(&context.apple, &round.token.clone(), &version).await {
-        Err(error) if must_read_all(&error) => return Ok(false),
+        Err(error) if must_read_all(&error) => return Ok(None),
         other => ask(context, round, other).await?,
     };
     sync::see(context, round, &changed.seen).await?;
     let now = context.clock.now();
-    let applied = context.store.write(move |w| apply(w, id, &changed, now)).await?;
-    Ok(applied.doubtful == 0)
+    Ok(Some(context.store.write(move |w| apply(w, id, &changed, now)).await?))
 }
 
 /// Keeps what was listed, in the transaction of the caller.

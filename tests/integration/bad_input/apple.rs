@@ -181,7 +181,7 @@ fn a_sync_that_apple_spoils_changes_nothing_and_says_why() {
                 add_fault(&app, endpoint, Fault::Rewritten(rewriting.clone()), 1).await;
             }
             let done = sync_now(&app, 12).await.unwrap_or_else(|error| panic!("{name}: {error}"));
-            table.row(name, &format!("{rewriting:?}"), &done, "2 assets (0 new");
+            table.row(name, &format!("{rewriting:?}"), &done, "everything was read, 2 assets; nothing has changed");
             assert_eq!(fingerprint(&app, &["task", "appliance", "alert"]).await, before, "{name} changed something");
         }
         assert_eq!(app.installed("1600000011").len(), 2);

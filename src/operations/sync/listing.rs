@@ -1,0 +1,163 @@
+//! Who holds what, listed and kept: all of a location, staged page by page and shown as a whole, or one asset alone.
+
+use super::outcome::Outcome;
+use super::progress::Progress;
+use super::{assignment, see};
+use crate::apple::walk::{self, Sink, Stopped};
+use crate::apple::wire::{self, AssetRef};
+use crate::model::LocationId;
+use crate::operations::locations::Round;
+use crate::operations::locations::standing::ask;
+use crate::operations::{OperationError, Shared};
+use crate::store::assets::Differing;
+use crate::store::assignments::{Assignment, Changed};
+use crate::store::{StoreError, assignments, history};
+
+/// Rows written in one transaction, so that devices are not kept waiting.
+const CHUNK: u32 = 2_000;
+
+/// Pages go into a generation that nobody sees yet, so that only those at hand are in memory.
+struct Staging<'a> {
+    context: &'a Shared,
+    location: LocationId,
+    generation: i64,
+}
+
+impl Sink<wire::Assignment> for Staging<'_> {
+    type Error = OperationError;
+
+    async fn begin(&self) -> Result<(), OperationError> {
+        forget_others(self.context, self.location).await
+    }
+
+    async fn take(&self, records: Vec<wire::Assignment>) -> Result<(), OperationError> {
+        let (location, generation) = (self.location, self.generation);
+        let rows: Vec<Assignment> = records.iter().filter_map(assignment).collect();
+        let stage = move |w: &crate::store::Write<'_>| assignments::stage(w, location, generation, &rows);
+        self.context.store.write_bulk(stage).await?;
+        Ok(())
+    }
+}
+
+/// A generation that is staged in full, and how it differs from the one that counts.
+pub(super) struct Staged {
+    pub generation: i64,
+    /// From the listing's first page.
+    pub version: String,
+    pub stable: bool,
+    pub changed: Changed,
+}
+
+/// Lists all assignments and stages them. Of a location that did not hold still all that was known stays.
+pub(super) async fn stage_all(
+    context: &Shared,
+    round: &mut Round,
+    progress: &Progress,
+) -> Result<Staged, OperationError> {
+    let (id, token) = (round.location.id, round.token.clone());
+    let generation = context.store.read(move |c| assignments::next_generation(c, id)).await?;
+    let staging = Staging { context, location: id, generation };
+    let listed = walk::assignments(&context.apple, &token, &progress.part("assignments"), &staging).await;
+    let listed = match listed {
+        Err(Stopped::Sink(error)) => return Err(error),
+        Err(Stopped::Apple(error)) => ask(context, round, Err(error)).await?,
+        Ok(listed) => ask(context, round, Ok(listed)).await?,
+    };
+    see(context, round, &listed.seen).await?;
+    if !listed.stable {
+        while context.store.write_bulk(move |w| assignments::keep_known(w, id, generation, CHUNK)).await? {}
+    }
+    let changed = context.store.read(move |c| assignments::compare(c, id, generation)).await?;
+    Ok(Staged { generation, version: listed.version_id, stable: listed.stable, changed })
+}
+
+/// Forgets what no longer counts, or never did.
+pub(super) async fn forget_others(context: &Shared, id: LocationId) -> Result<(), OperationError> {
+    while context.store.write_bulk(move |w| assignments::forget_others(w, id, CHUNK)).await? {}
+    Ok(())
+}
+
+/// Assets that are listed one by one at most. Where more differ, something large has happened.
+const HANDFUL: usize = 8;
+
+/// Records on a page of Apple's, as far as known.
+const PAGE: i64 = 500;
+
+/// Whether listing these assets one by one costs no more calls than listing a whole location with so many assignments.
+pub(super) fn singly(differing: &[Differing], assigned_in_all: i64) -> bool {
+    let pages = |assigned: i64| assigned.max(1).saturating_add(PAGE - 1) / PAGE;
+    let calls: i64 = differing.iter().map(|asset| pages(asset.assigned)).sum();
+    // A whole listing reads the assets again, too.
+    differing.len() <= HANDFUL && calls <= pages(assigned_in_all) + 1
+}
+
+/// Lists the assignments of these assets and puts what Apple says in place of what was known, each as a whole. Of one that
+/// did not hold still only additions are believed.
+pub(super) async fn list_singly(
+    context: &Shared,
+    round: &mut Round,
+    differing: Vec<Differing>,
+    progress: &Progress,
+    outcome: &mut Outcome,
+) -> Result<(), OperationError> {
+    let (id, token) = (round.location.id, round.token.clone());
+    for asset in differing {
+        let of =
+            AssetRef { adam_id: asset.adam_id.as_str().into(), pricing_param: asset.pricing_param.as_str().into() };
+        let tell = progress.part(format!("assignments of {}", asset.adam_id));
+        let listed = walk::assignments_of(&context.apple, &token, &of, &tell).await;
+        let listed = ask(context, round, listed).await?;
+        see(context, round, &listed.seen).await?;
+        let rows: Vec<Assignment> = listed.assignments.values().filter_map(assignment).collect();
+        let (stable, now) = (listed.stable, context.clock.now());
+        let changed = context
+            .store
+            .write_bulk(move |w| -> Result<Changed, StoreError> {
+                if !stable {
+                    return Ok(Changed { added: assignments::add(w, id, &rows)?, ..Changed::default() });
+                }
+                let asset = (asset.adam_id.as_str(), asset.pricing_param.as_str());
+                let changed = assignments::replace_of_asset(w, id, asset, &rows)?;
+                history::taken_back(w, id, &changed.taken_back, now)?;
+                Ok(changed)
+            })
+            .await?;
+        outcome.added += changed.added;
+        outcome.removed += changed.removed;
+        outcome.listed_singly += 1;
+        outcome.unstable |= !stable;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_assets_are_listed_one_by_one_and_many_with_the_whole_location() {
+        let differing = |assigned: &[i64]| -> Vec<Differing> {
+            let asset = |assigned: &i64| Differing {
+                adam_id: "1".into(),
+                pricing_param: "STDQ".into(),
+                assigned: *assigned,
+                held: 0,
+                under_way: false,
+            };
+            assigned.iter().map(asset).collect()
+        };
+        for (assigned, in_all, expected) in [
+            (&[3][..], 3, true),
+            (&[3, 0], 3, true),
+            (&[3, 0, 1], 4, false),
+            (&[400, 900], 100_000, true),
+            (&[90_000, 10_000], 100_000, true),
+            (&[60_000, 60_000], 100_000, false),
+            (&[1; 8], 100_000, true),
+            (&[1; 9], 100_000, false),
+            (&[i64::MAX], 5, false),
+        ] {
+            assert_eq!(singly(&differing(assigned), in_all), expected, "{assigned:?} of {in_all}");
+        }
+    }
+}
