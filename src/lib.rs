@@ -57,7 +57,8 @@
 //! What a pair (one app on one device) needs next: [`licensing::step`]. Who gets a scarce licence: [`mod@licensing::plan`].
 //! Which deployment counts: [`licensing::desired`]. What a device's word leads to: [`licensing::progress`]. Which command goes
 //! next: [`mdm::queue`]. What an error of a device means: [`mdm::outcome`]. When a device is pushed again:
-//! [`mdm::push::schedule`]. What an error of Apple's means: [`apple::error`].
+//! [`mdm::push::schedule`]. What an error of Apple's means: [`apple::error`]. Why Apple, vppd and a device do not agree:
+//! [`mod@licensing::differences`].
 
 pub mod apple;
 pub mod cli;

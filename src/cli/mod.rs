@@ -17,6 +17,7 @@ mod foreign_users;
 mod generate;
 mod output;
 mod plan;
+mod report;
 mod service;
 mod sync;
 mod table;
@@ -109,6 +110,9 @@ pub enum Command {
     Deploy(deploy::Command),
     /// Show what vppd would do now, and why, without doing it
     Plan(plan::Arguments),
+    /// Show what does not agree, and why
+    #[command(subcommand)]
+    Report(report::Command),
     /// Send nothing to Apple or to devices until `vppd resume`
     Pause(service::PauseArguments),
     /// Go on after `vppd pause`
@@ -185,6 +189,7 @@ async fn ask(command: Command, session: &Session) -> anyhow::Result<()> {
         Command::Enrol(command) => enrol::run(command, session).await,
         Command::Deploy(command) => deploy::run(command, session).await,
         Command::Plan(arguments) => plan::run(arguments, session).await,
+        Command::Report(command) => report::run(command, session).await,
         Command::Pause(arguments) => service::pause(arguments, session).await,
         Command::Resume => service::resume(session).await,
         Command::Backup(arguments) => backup::backup(arguments, session).await,

@@ -10,9 +10,11 @@
 //! - [`progress`]: how the state of one app moves when its device says something.
 //! - [`mod@rectangles`]: pairs packed into as few requests as Apple's limits allow.
 //! - [`registration`]: what a registered user needs next.
+//! - [`mod@differences`]: what Apple, vppd and the devices do not agree about, and why.
 //! - [`explain`]: the same in words for people.
 
 pub mod desired;
+pub mod differences;
 pub mod explain;
 pub mod plan;
 pub mod progress;

@@ -10,7 +10,7 @@
 //!   location; [`wake`] pushes the devices.
 //! - for bad days: [`backup`] and [`restore`], [`master_key`], [`doctor`]; [`clock_watch`] for clocks that jump.
 //! - beside: [`alerts`] tell an administrator what needs a person; [`housekeeping`] forgets what is over.
-//! - outwards: [`look`] makes the [`view`]s that the doors show.
+//! - outwards: [`differences`] explains what Apple, vppd and devices do not agree about; [`look`] makes the [`view`]s that the doors show.
 
 pub mod alerts;
 pub mod archive;
@@ -19,6 +19,7 @@ pub mod checkin;
 pub mod clock_watch;
 pub mod deployments;
 mod device_index;
+pub mod differences;
 pub mod doctor;
 pub mod enrol;
 mod error;

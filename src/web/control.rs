@@ -24,7 +24,7 @@ use super::request::in_time;
 use crate::operations::tokens::{manage, removal};
 use crate::operations::view::ErrorBody;
 use crate::operations::{
-    Kind, OperationError, Shared, alerts, backup, deployments, enrol, look, pause, sync, tasks, tokens,
+    Kind, OperationError, Shared, alerts, backup, deployments, differences, enrol, look, pause, sync, tasks, tokens,
 };
 
 /// `?all=true` on a list of alerts: those that have passed, too.
@@ -32,6 +32,12 @@ use crate::operations::{
 struct Alerts {
     #[serde(default)]
     all: bool,
+}
+
+/// `?location=NAME`: one location, by name or uId.
+#[derive(serde::Deserialize)]
+struct Chosen {
+    location: Option<String>,
 }
 
 /// Requests are small.
@@ -111,6 +117,12 @@ pub fn router(context: Shared) -> Router {
         .route("/deployments/{id}", delete(remove_deployment))
         .route("/enrolment-profiles", post(make_profile))
         .route("/plan", get(|State(c): State<Shared>| async move { reply(look::plan(&c).await) }))
+        .route(
+            "/report/differences",
+            get(|State(c): State<Shared>, query: Query<Chosen>| async move {
+                reply(differences::report(&c, query.0.location).await)
+            }),
+        )
         .route("/backup", post(make_backup))
         .route("/pause", post(set_pause))
         .route("/resume", post(resume))

@@ -24,5 +24,6 @@ mod redaction;
 mod restored;
 mod support;
 mod switches;
+mod syncs;
 mod tokens;
 mod users;
