@@ -1,7 +1,7 @@
 //! Measures vppd against its design targets, beside a bare server on the same machine in the same run: `make bench`.
 //!
 //! The program `vppd` runs as its own process, so that its CPU time and its memory are its own; this process plays the
-//! devices. What the devices send is signed before the clock starts. Every figure is the median of three rounds. Nothing
+//! devices and Apple. What the devices send is signed before the clock starts. Every figure is the median of three rounds. Nothing
 //! fails because a machine is slow: a limit is shown beside its figure as met or missed.
 //!
 //! Limits "per core and second" are judged by the CPU time that vppd used, which neither the load generator nor other work
@@ -14,6 +14,7 @@ mod load;
 mod planning;
 mod process;
 mod rounds;
+mod syncs;
 
 use std::path::PathBuf;
 
@@ -28,17 +29,24 @@ fn main() -> anyhow::Result<()> {
     match words.next().as_deref() {
         Some(bare::ARGUMENT) => bare::serve(words.next().context("no folder with the certificate was given")?.as_ref()),
         Some(planning::ARGUMENT) => planning::measure(words.next().as_deref() == Some("known")),
-        // Cargo adds --bench.
-        _ => measure(),
+        // Cargo adds --bench, behind what was said.
+        Some(SYNCS) => measure(true),
+        _ => measure(false),
     }
 }
 
-fn measure() -> anyhow::Result<()> {
+/// Makes this program measure syncs alone.
+const SYNCS: &str = "syncs";
+
+fn measure(syncs_alone: bool) -> anyhow::Result<()> {
     let mut report = Report::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(rounds::measure(&mut report))?;
-    planning::measure_in_a_child(&mut report)?;
-    report.add(package()?);
+    if !syncs_alone {
+        runtime.block_on(rounds::measure(&mut report))?;
+        planning::measure_in_a_child(&mut report)?;
+        report.add(package()?);
+    }
+    runtime.block_on(syncs::measure(&mut report))?;
     println!("{report}");
     if let Some(file) = std::env::var_os("BENCH_JSON").map(PathBuf::from) {
         std::fs::write(&file, report.json()).with_context(|| format!("could not write {}", file.display()))?;

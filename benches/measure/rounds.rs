@@ -30,7 +30,7 @@ const ROUNDS: usize = 3;
 const CALM: Duration = Duration::from_secs(3);
 
 /// As shipped, except that nothing needs to be waited for.
-const PACE: Pace = Pace {
+pub const PACE: Pace = Pace {
     settle: "500ms",
     event_poll: &["10s", "20s", "30s"],
     unknown_outcome_wait: "10m",
@@ -203,7 +203,7 @@ fn command(uuid: String, body: &str) -> NewCommand {
 }
 
 /// Starts the daemon and waits until it says that it is ready; how long that took.
-async fn start(appliance: &Appliance, folder: &Path) -> anyhow::Result<(Daemon, Duration)> {
+pub async fn start(appliance: &Appliance, folder: &Path) -> anyhow::Result<(Daemon, Duration)> {
     let socket = tempfile::tempdir_in(folder)?;
     let notices = Notices::listen(&socket.path().join("notify.sock"))?;
     let begin = Instant::now();
