@@ -172,13 +172,18 @@ pub fn recount_elsewhere(connection: &Connection, location: LocationId) -> Resul
     Ok(())
 }
 
+/// An asset with Apple's count of its assignments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    pub adam_id: String,
+    pub pricing_param: String,
+    pub assigned: i64,
+}
+
 /// An asset of which Apple counts another number of assignments than is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Differing {
-    pub adam_id: String,
-    pub pricing_param: String,
-    /// Apple's count.
-    pub assigned: i64,
+    pub asset: Counted,
     /// Known assignments.
     pub held: i64,
     /// A request about the asset is under way, which may be the reason.
@@ -198,13 +203,25 @@ pub fn differing(connection: &Connection, location: LocationId) -> Result<Vec<Di
         WHERE assigned <> held";
     rows(connection, sql, [location.0], |row| {
         Ok(Differing {
-            adam_id: row.get(0)?,
-            pricing_param: row.get(1)?,
-            assigned: row.get(2)?,
+            asset: Counted { adam_id: row.get(0)?, pricing_param: row.get(1)?, assigned: row.get(2)? },
             held: row.get(3)?,
             under_way: row.get(4)?,
         })
     })
+}
+
+/// These assets of a location by (adamId, pricingParam), those that it no longer owns too.
+pub fn named(
+    connection: &Connection,
+    location: LocationId,
+    wanted: BTreeSet<(String, String)>,
+) -> Result<Vec<Counted>, StoreError> {
+    let sql = "SELECT assigned_count FROM asset WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3";
+    let counted = wanted.into_iter().map(|(adam_id, pricing_param)| {
+        let assigned = row(connection, sql, params![location.0, adam_id, pricing_param], |row| Ok(row.get(0)?))?;
+        Ok(Counted { adam_id, pricing_param, assigned: assigned.unwrap_or(0) })
+    });
+    counted.collect()
 }
 
 /// Of which assets Apple counts more assignments than it has listed, as of the last read, and how many more.

@@ -3,6 +3,7 @@
 //! A full sync stages its rows under a new generation in batches, so that it never holds the writer for long, and then
 //! makes that generation the one that counts by changing one row. A reader never sees half.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use rusqlite::{Connection, params};
@@ -92,17 +93,37 @@ pub struct Changed {
     pub taken_back: Vec<Assignment>,
 }
 
-/// How a staged generation differs from the one that counts.
+/// How a staged generation differs from the one that counts: both are gone through once, side by side.
 pub fn compare(connection: &Connection, location: LocationId, generation: i64) -> Result<Changed, StoreError> {
-    let now = current(connection, location)?;
-    let missing = "WHERE a.location_id = ?1 AND a.generation = ?2 AND NOT EXISTS (
-            SELECT 1 FROM assignment b WHERE b.location_id = ?1 AND b.generation = ?3 AND b.adam_id = a.adam_id
-                AND b.pricing_param = a.pricing_param AND b.holder_kind = a.holder_kind AND b.holder = a.holder)";
-    let sql = format!("SELECT count(*) FROM assignment a {missing}");
-    let added = row(connection, &sql, params![location.0, generation, now], |row| Ok(row.get::<_, i64>(0)?))?;
-    let sql = format!("SELECT {COLUMNS} FROM assignment a {missing}");
-    let removed = rows(connection, &sql, params![location.0, now, generation], read)?;
-    changed(connection, location, added.unwrap_or(0).max(0) as u64, removed)
+    let sql = format!(
+        "SELECT {COLUMNS} FROM assignment a WHERE a.location_id = ?1 AND a.generation = ?2
+         ORDER BY a.adam_id, a.pricing_param, a.holder_kind, a.holder"
+    );
+    let (mut before, mut after) = (connection.prepare_cached(&sql)?, connection.prepare_cached(&sql)?);
+    let (mut before, mut after) = (
+        before.query(params![location.0, current(connection, location)?])?,
+        after.query(params![location.0, generation])?,
+    );
+    let next = |rows: &mut rusqlite::Rows<'_>| rows.next()?.map(read).transpose();
+    let (mut known, mut listed) = (next(&mut before)?, next(&mut after)?);
+    let (mut added, mut removed) = (0, Vec::new());
+    loop {
+        let order = match (&known, &listed) {
+            (None, None) => break,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(known), Some(listed)) => known.cmp(listed),
+        };
+        added += u64::from(order.is_gt());
+        if order.is_le() {
+            let passed = std::mem::replace(&mut known, next(&mut before)?);
+            removed.extend(passed.filter(|_| order.is_lt()));
+        }
+        if order.is_ge() {
+            listed = next(&mut after)?;
+        }
+    }
+    changed(connection, location, added, removed)
 }
 
 fn changed(
@@ -263,14 +284,38 @@ pub fn of_location(connection: &Connection, location: LocationId) -> Result<Vec<
 
 /// Forgets up to `limit` rows of generations that do not count; false when none are left.
 pub fn forget_others(connection: &Connection, location: LocationId, limit: u32) -> Result<bool, StoreError> {
-    let removed = execute(
+    let now = current(connection, location)?;
+    let other = |sign| -> Result<Option<i64>, StoreError> {
+        let sql = format!("SELECT generation FROM assignment WHERE location_id = ?1 AND generation {sign} ?2 LIMIT 1");
+        row(connection, &sql, params![location.0, now], |row| Ok(row.get(0)?))
+    };
+    let older = other("<")?;
+    let Some(generation) = (if older.is_some() { older } else { other(">")? }) else { return Ok(false) };
+    let last = row(
         connection,
-        "DELETE FROM assignment WHERE (location_id, generation, adam_id, pricing_param, holder_kind, holder) IN (
-             SELECT location_id, generation, adam_id, pricing_param, holder_kind, holder FROM assignment
-             WHERE location_id = ?1 AND (generation < ?2 OR generation > ?2) LIMIT ?3)",
-        params![location.0, current(connection, location)?, limit],
+        "SELECT a.adam_id, a.pricing_param, a.holder_kind, a.holder FROM assignment a
+             WHERE a.location_id = ?1 AND a.generation = ?2
+             ORDER BY a.adam_id, a.pricing_param, a.holder_kind, a.holder LIMIT 1 OFFSET ?3",
+        params![location.0, generation, limit],
+        read,
     )?;
-    Ok(removed > 0)
+    match last {
+        None => execute(
+            connection,
+            "DELETE FROM assignment WHERE location_id = ?1 AND generation = ?2",
+            params![location.0, generation],
+        )?,
+        Some(Assignment { adam_id, pricing_param, holder }) => {
+            let (kind, holder) = holder.parts();
+            execute(
+                connection,
+                "DELETE FROM assignment WHERE location_id = ?1 AND generation = ?2
+                     AND (adam_id, pricing_param, holder_kind, holder) < (?3, ?4, ?5, ?6)",
+                params![location.0, generation, adam_id, pricing_param, kind, holder],
+            )?
+        }
+    };
+    Ok(true)
 }
 
 fn current(connection: &Connection, location: LocationId) -> Result<i64, StoreError> {

@@ -102,7 +102,8 @@ pub fn still_taken_back(connection: &Connection) -> Result<Vec<TakenBack>, Store
 pub fn held_by_strangers(connection: &Connection) -> Result<Vec<(LocationId, Assignment)>, StoreError> {
     let sql = "SELECT a.location_id, a.adam_id, a.pricing_param, a.holder_kind, a.holder
         FROM assignment a JOIN location l ON l.id = a.location_id AND l.generation = a.generation
-        WHERE a.holder_kind = 'user' OR NOT EXISTS (SELECT 1 FROM device d WHERE d.serial = a.holder)";
+        WHERE a.holder_kind = 'user' OR NOT EXISTS (SELECT 1 FROM device d
+            WHERE d.serial = a.holder AND d.serial <> '')";
     rows(connection, sql, [], |row| {
         let (kind, holder): (String, String) = (row.get(3)?, row.get(4)?);
         let holder = if kind == "serial" { Holder::Serial(holder) } else { Holder::User(holder) };

@@ -252,7 +252,7 @@ async fn an_unstable_listing_keeps_what_is_known_and_one_asset_is_replaced_as_a_
     assert_eq!((changed.added, changed.removed), (1, 2));
     assert_eq!(changed.taken_back, [held("100", "A")], "not the one that we ask back");
     let [differing] = &differing[..] else { panic!("{differing:?}") };
-    assert_eq!((differing.assigned, differing.held, differing.under_way), (2, 1, true));
+    assert_eq!((differing.asset.assigned, differing.held, differing.under_way), (2, 1, true));
 }
 
 #[tokio::test]
