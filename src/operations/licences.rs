@@ -294,7 +294,7 @@ async fn settle_by_listing(
     event: &Event,
     status: &EventStatus,
 ) -> Result<(), OperationError> {
-    sync::full(context, round).await?;
+    list_for(context, round, std::slice::from_ref(event)).await?;
     let event_read = event.clone();
     let undone = context.store.read(move |c| undone(c, &event_read)).await?;
     let failed = undone.into_iter().map(|pair| {
@@ -308,6 +308,16 @@ async fn settle_by_listing(
         failed.values().next().map_or("the listing shows them as done", |failure| failure.reason.as_str())
     );
     settle(context, event, failed).await
+}
+
+/// Reads who holds what of the assets that these events are about. True when the listing held still.
+async fn list_for(context: &Shared, round: &mut Round, events: &[Event]) -> Result<bool, OperationError> {
+    let mut assets = BTreeSet::new();
+    for event in events {
+        let pairs = reserved(context, event).await?.into_iter();
+        assets.extend(pairs.map(|pair| (pair.adam_id, pair.pricing_param)));
+    }
+    sync::assets_alone(context, round, assets).await
 }
 
 /// Apple's reason for a pair; the most fitting one of those it gave.
@@ -334,7 +344,7 @@ fn failure_of(status: &EventStatus, pair: &Reserved) -> PairFailure {
 /// Apple may still be working on it, so only after the waiting time does a listing without a pair mean that it is not done.
 /// If the location never holds still for a listing, several such times have to do: sending twice harms nothing.
 async fn settle_unsure(context: &Shared, round: &mut Round, unsure: &[Event]) -> Result<(), OperationError> {
-    let stable = sync::full(context, round).await?;
+    let stable = list_for(context, round, unsure).await?;
     let now = context.clock.now();
     for event in unsure {
         let read = event.clone();

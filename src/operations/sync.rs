@@ -7,6 +7,10 @@ mod listing;
 mod outcome;
 mod progress;
 
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
 use super::licences::{must_read_all, version_of};
 use super::locations::standing::{ask, see_owner, set_token_state};
 use super::locations::{Round, pace};
@@ -21,7 +25,6 @@ use crate::store::assets::Differing;
 use crate::store::assignments::{Assignment, Holder};
 use crate::store::locations::TokenState;
 use crate::store::{StoreError, Write, assets, assignments, history, locations, tasks};
-use jiff::Timestamp;
 use listing::{forget_others, list_singly, singly, stage_all};
 use outcome::Outcome;
 use progress::Progress;
@@ -122,6 +125,7 @@ async fn changes(context: &Shared, round: &mut Round, progress: &Progress) -> Re
         .store
         .read(move |c| -> Result<_, StoreError> { Ok((assets::differing(c, id)?, assets::assigned(c, id)?)) })
         .await?;
+    let differing: Vec<_> = differing.into_iter().map(|differing| differing.asset).collect();
     if !differing.is_empty() {
         if !singly(&differing, assigned) {
             return full_applied(context, round, progress, outcome).await;
@@ -264,11 +268,12 @@ pub(super) async fn count_for_waiting(context: &Shared, round: &mut Round) -> Re
     if outcome.assets.changed == 0 {
         return Ok(());
     }
-    let (mut freed, assigned) = context
+    let (differing, assigned) = context
         .store
         .read(move |c| -> Result<_, StoreError> { Ok((assets::differing(c, id)?, assets::assigned(c, id)?)) })
         .await?;
-    freed.retain(|asset: &Differing| asset.assigned < asset.held && !asset.under_way);
+    let freed = |differing: &Differing| differing.asset.assigned < differing.held && !differing.under_way;
+    let freed: Vec<_> = differing.into_iter().filter(freed).map(|differing| differing.asset).collect();
     if freed.is_empty() {
         return Ok(());
     }
@@ -278,6 +283,27 @@ pub(super) async fn count_for_waiting(context: &Shared, round: &mut Round) -> Re
     }
     list_singly(context, round, freed, &progress, &mut outcome).await?;
     Ok(context.store.write(move |w| assets::recount_elsewhere(w, id)).await?)
+}
+
+/// Reads who holds what of these assets, (adamId, pricingParam): each alone where that costs less than everything. True when
+/// all held still, so that what is not shown is gone.
+pub(super) async fn assets_alone(
+    context: &Shared,
+    round: &mut Round,
+    wanted: BTreeSet<(String, String)>,
+) -> Result<bool, OperationError> {
+    let (id, progress, mut outcome) = (round.location.id, Progress::of(context, None), Outcome::default());
+    count_assets(context, round, &progress, &mut outcome).await?;
+    let (wanted, assigned) = context
+        .store
+        .read(move |c| -> Result<_, StoreError> { Ok((assets::named(c, id, wanted)?, assets::assigned(c, id)?)) })
+        .await?;
+    if !singly(&wanted, assigned) {
+        return Ok(!full_applied(context, round, &progress, outcome).await?.unstable);
+    }
+    list_singly(context, round, wanted, &progress, &mut outcome).await?;
+    context.store.write(move |w| assets::recount_elsewhere(w, id)).await?;
+    Ok(!outcome.unstable)
 }
 
 /// Reads the assignments that changed since the last read and adds them; tells how many were new. `None` when everything has

@@ -9,7 +9,7 @@ use crate::model::LocationId;
 use crate::operations::locations::Round;
 use crate::operations::locations::standing::ask;
 use crate::operations::{OperationError, Shared};
-use crate::store::assets::Differing;
+use crate::store::assets::Counted;
 use crate::store::assignments::{Assignment, Changed};
 use crate::store::{StoreError, assignments, history};
 
@@ -84,11 +84,11 @@ const HANDFUL: usize = 8;
 const PAGE: i64 = 500;
 
 /// Whether listing these assets one by one costs no more calls than listing a whole location with so many assignments.
-pub(super) fn singly(differing: &[Differing], assigned_in_all: i64) -> bool {
+pub(super) fn singly(wanted: &[Counted], assigned_in_all: i64) -> bool {
     let pages = |assigned: i64| assigned.max(1).saturating_add(PAGE - 1) / PAGE;
-    let calls: i64 = differing.iter().map(|asset| pages(asset.assigned)).sum();
+    let calls: i64 = wanted.iter().map(|asset| pages(asset.assigned)).sum();
     // A whole listing reads the assets again, too.
-    differing.len() <= HANDFUL && calls <= pages(assigned_in_all) + 1
+    wanted.len() <= HANDFUL && calls <= pages(assigned_in_all) + 1
 }
 
 /// Lists the assignments of these assets and puts what Apple says in place of what was known, each as a whole. Of one that
@@ -96,12 +96,12 @@ pub(super) fn singly(differing: &[Differing], assigned_in_all: i64) -> bool {
 pub(super) async fn list_singly(
     context: &Shared,
     round: &mut Round,
-    differing: Vec<Differing>,
+    wanted: Vec<Counted>,
     progress: &Progress,
     outcome: &mut Outcome,
 ) -> Result<(), OperationError> {
     let (id, token) = (round.location.id, round.token.clone());
-    for asset in differing {
+    for asset in wanted {
         let of =
             AssetRef { adam_id: asset.adam_id.as_str().into(), pricing_param: asset.pricing_param.as_str().into() };
         let tell = progress.part(format!("assignments of {}", asset.adam_id));
@@ -136,14 +136,9 @@ mod tests {
 
     #[test]
     fn few_assets_are_listed_one_by_one_and_many_with_the_whole_location() {
-        let differing = |assigned: &[i64]| -> Vec<Differing> {
-            let asset = |assigned: &i64| Differing {
-                adam_id: "1".into(),
-                pricing_param: "STDQ".into(),
-                assigned: *assigned,
-                held: 0,
-                under_way: false,
-            };
+        let wanted = |assigned: &[i64]| -> Vec<Counted> {
+            let asset =
+                |assigned: &i64| Counted { adam_id: "1".into(), pricing_param: "STDQ".into(), assigned: *assigned };
             assigned.iter().map(asset).collect()
         };
         for (assigned, in_all, expected) in [
@@ -157,7 +152,7 @@ mod tests {
             (&[1; 9], 100_000, false),
             (&[i64::MAX], 5, false),
         ] {
-            assert_eq!(singly(&differing(assigned), in_all), expected, "{assigned:?} of {in_all}");
+            assert_eq!(singly(&wanted(assigned), in_all), expected, "{assigned:?} of {in_all}");
         }
     }
 }
