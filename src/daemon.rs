@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apple::{AppleClient, ClientOptions, Timeouts};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::entropy::Entropy;
 use crate::exit::CannotStart;
 use crate::mdm::identity::site::SiteAuthority;
@@ -35,6 +35,7 @@ use crate::operations::{
     Context, DeviceIndex, Shared, backup, clock_watch, doctor, housekeeping, locations, master_key, reconcile, restore,
     wake,
 };
+use crate::proxy::Proxy;
 use crate::secret::Sealer;
 use crate::store::{Store, appliance, devices};
 use crate::web::{control, listener, tls};
@@ -125,6 +126,7 @@ impl Daemon {
         let apple = AppleClient::new(ClientOptions {
             base_url: config.apple.base_url.clone(),
             roots: tls::trusted_roots(config.apple.extra_ca.as_deref()).map_err(CannotStart::settings)?,
+            proxy: proxy(config.apple.proxy.as_ref(), "[apple] proxy").map_err(CannotStart::settings)?,
             clock: clock.clone(),
             entropy: entropy.clone(),
             user_agent: format!("vppd/{}", env!("CARGO_PKG_VERSION")),
@@ -266,6 +268,10 @@ fn site_authority(config: &Config) -> anyhow::Result<Option<Arc<SiteAuthority>>>
     Ok(Some(Arc::new(authority.with_context(what)?)))
 }
 
+fn proxy(settings: Option<&config::Proxy>, key: &'static str) -> anyhow::Result<Option<Proxy>> {
+    settings.map(Proxy::load).transpose().context(key)
+}
+
 fn push_client(config: &Config, clock: &Clock) -> anyhow::Result<Option<PushClient>> {
     let (Some(certificate), Some(key)) = (&config.apns.certificate, &config.apns.key) else {
         log::warn!("there is no push certificate ([apns] certificate and key): no device can enrol or be woken");
@@ -275,7 +281,8 @@ fn push_client(config: &Config, clock: &Clock) -> anyhow::Result<Option<PushClie
         |path: &Path| std::fs::read(path).with_context(|| format!("the push certificate or key {}", path.display()));
     let key = zeroize::Zeroizing::new(read(key)?);
     let roots = tls::trusted_roots(config.apns.extra_ca.as_deref())?;
-    let client = PushClient::new(&config.apns.base_url, &read(certificate)?, &key, roots, clock.clone())
+    let proxy = proxy(config.apns.proxy.as_ref(), "[apns] proxy")?;
+    let client = PushClient::new(&config.apns.base_url, &read(certificate)?, &key, roots, proxy, clock.clone())
         .context("the push certificate cannot be used")?;
     log::info!("the push certificate is valid until {}", client.expires());
     Ok(Some(client))

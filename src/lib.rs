@@ -16,6 +16,7 @@
 //! | [`cli`] | the command line: one file per subcommand, over the control socket |
 //! | [`config`] | `/etc/vppd/vppd.toml`: one file per section; reads, checks, explains |
 //! | [`daemon`] | wiring only |
+//! | [`proxy`] | the way out to Apple, straight or through an HTTP proxy |
 //! | [`clock`], [`entropy`], [`secret`], [`fault`] | time and chance, given; secrets at rest; where crash tests may kill |
 //! | [`exit`] | the numbers with which the process ends |
 //!
@@ -43,7 +44,7 @@
 //! |---|---|---|
 //! | `model` | the standard library | anything else here |
 //! | `licensing` | model, `clock::after` (plain arithmetic) | async, SQL, HTTP, what time it is (it is given `now`) |
-//! | `apple`, `mdm` | model, clock, entropy | each other, store, web, operations |
+//! | `apple`, `mdm` | model, clock, entropy, `proxy` | each other, store, web, operations |
 //! | `store` | model, values of licensing that it keeps | apple, mdm, web |
 //! | `operations` | all of the above, `schedule`'s rules | web, cli |
 //! | `schedule` | clock, config | which door asked |
@@ -72,6 +73,7 @@ pub mod licensing;
 pub mod mdm;
 pub mod model;
 pub mod operations;
+pub mod proxy;
 pub mod schedule;
 pub mod secret;
 pub mod store;

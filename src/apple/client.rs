@@ -30,6 +30,7 @@ use super::wire::{
 use crate::clock::{Clock, after};
 use crate::entropy::Entropy;
 use crate::model::UserVerb;
+use crate::proxy::Proxy;
 
 /// Apple's address.
 pub const APPLE: &str = "https://vpp.itunes.apple.com/mdm/v2/";
@@ -62,6 +63,8 @@ pub struct ClientOptions {
     /// [`APPLE`], or a stand-in: https, or http on a loopback address.
     pub base_url: String,
     pub roots: Arc<rustls::RootCertStore>,
+    /// None: Apple is called directly.
+    pub proxy: Option<Proxy>,
     pub clock: Clock,
     pub entropy: Entropy,
     pub user_agent: String,
@@ -194,7 +197,7 @@ impl AppleClient {
             HeaderValue::from_str(&options.user_agent).map_err(|_| SetupError::UserAgent(options.user_agent))?;
         let Timeouts { connect, total } = options.timeouts;
         Ok(AppleClient {
-            transport: Transport::new(options.roots, options.clock.clone(), user_agent, connect, total)?,
+            transport: Transport::new(options.roots, options.proxy, options.clock.clone(), user_agent, connect, total)?,
             base,
             clock: options.clock,
             entropy: options.entropy,

@@ -165,6 +165,7 @@ pub fn client(clock: &Clock, base_url: &str) -> Result<AppleClient, super::clien
     AppleClient::new(ClientOptions {
         base_url: base_url.to_owned(),
         roots: Arc::new(rustls::RootCertStore::empty()),
+        proxy: None,
         clock: clock.clone(),
         entropy: Entropy::seeded(7),
         user_agent: "vppd/test".into(),

@@ -23,6 +23,7 @@ use tower::Service;
 
 use super::error::RetryCause;
 use crate::clock::Clock;
+use crate::proxy::{Proxy, WayOut, innermost};
 
 /// Largest reply that is read. A page of a thousand records has about 100 kB.
 const MAX_REPLY: usize = 32 * 1024 * 1024;
@@ -34,7 +35,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) struct Transport {
-    client: Client<Timed<HttpsConnector<HttpConnector<Resolver>>>, Full<Bytes>>,
+    client: Client<Timed<HttpsConnector<WayOut<HttpConnector<Resolver>>>>, Full<Bytes>>,
     clock: Clock,
     total: Duration,
     user_agent: HeaderValue,
@@ -69,6 +70,7 @@ pub(super) enum Failure {
 impl Transport {
     pub fn new(
         roots: Arc<rustls::RootCertStore>,
+        proxy: Option<Proxy>,
         clock: Clock,
         user_agent: HeaderValue,
         connect: Duration,
@@ -83,8 +85,11 @@ impl Transport {
         http.enforce_http(false);
         http.set_nodelay(true);
         // HTTP/1.1 only: a request that hangs on a dead connection then takes no other with it.
-        let https =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http);
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(WayOut::new(http, proxy));
         let timed = Timed { inner: https, clock: clock.clone(), limit: connect };
         let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(timed);
         Ok(Transport { client, clock, total, user_agent })
@@ -137,15 +142,6 @@ fn failed(error: &legacy::Error) -> Failure {
         true => Failure::NotSent(RetryCause::CannotConnect(innermost(error))),
         false => Failure::Lost(RetryCause::ConnectionLost),
     }
-}
-
-/// The cause at the bottom, from the system or from TLS: the layers above could quote addresses.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 /// `Retry-After` in either form: seconds, or an HTTP date. None when absent or unreadable.

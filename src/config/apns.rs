@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::duration::{days, hours, minutes};
+use super::proxy::Proxy;
 use super::reader::Section;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Apns {
     pub key: Option<PathBuf>,
     /// PEM authorities trusted besides the system's.
     pub extra_ca: Option<PathBuf>,
+    /// `None`: called directly.
+    pub proxy: Option<Proxy>,
     pub pushes_per_second: u32,
     /// How long to wait before a device that does not come is woken again; the last is repeated. Never empty, ascending.
     pub repeat_after: Vec<Duration>,
@@ -28,6 +31,7 @@ impl Default for Apns {
             certificate: None,
             key: None,
             extra_ca: None,
+            proxy: None,
             pushes_per_second: 50,
             repeat_after: vec![minutes(15), hours(1), hours(4), days(1)],
         }
@@ -42,6 +46,7 @@ impl Apns {
             certificate: section.pem("certificate"),
             key: section.pem("key"),
             extra_ca: section.pem("extra-ca"),
+            proxy: Proxy::read(section),
             pushes_per_second: section.number("pushes-per-second", default.pushes_per_second, 1..=1000),
             repeat_after: section.intervals("repeat-after", &default.repeat_after),
         };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::duration::{minutes, seconds};
+use super::proxy::Proxy;
 use super::reader::Section;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct Apple {
     pub base_url: String,
     /// PEM authorities trusted besides the system's, for the sandbox or an inspecting proxy.
     pub extra_ca: Option<PathBuf>,
+    /// `None`: called directly.
+    pub proxy: Option<Proxy>,
     /// For each content token; Apple's own limit holds too.
     pub requests_per_second: u32,
     /// How long to wait before each look at an event that Apple works on; the last is repeated. Never empty, ascending.
@@ -30,6 +33,7 @@ impl Default for Apple {
         Apple {
             base_url: "https://vpp.itunes.apple.com/mdm/v2/".to_owned(),
             extra_ca: None,
+            proxy: None,
             requests_per_second: 10,
             event_poll: vec![seconds(10), seconds(20), seconds(30)],
             unknown_outcome_wait: minutes(10),
@@ -47,6 +51,7 @@ impl Apple {
         let apple = Apple {
             base_url: section.base_url("base-url", &default.base_url),
             extra_ca: section.pem("extra-ca"),
+            proxy: Proxy::read(section),
             requests_per_second: section.number("requests-per-second", default.requests_per_second, 1..=1000),
             event_poll: section.intervals("event-poll", &default.event_poll),
             unknown_outcome_wait: section.interval("unknown-outcome-wait", default.unknown_outcome_wait),

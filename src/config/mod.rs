@@ -15,6 +15,7 @@ mod identity;
 mod log;
 mod planner;
 mod problem;
+mod proxy;
 mod reader;
 mod reload;
 mod server;
@@ -35,6 +36,7 @@ pub use identity::{Identity, Scep};
 pub use log::{Level, Log, Target};
 pub use planner::Planner;
 pub use problem::{ConfigErrors, Position, Problem};
+pub use proxy::Proxy;
 pub use server::Server;
 pub use sync::Sync;
 
@@ -59,22 +61,22 @@ pub struct Config {
     pub backup: Backup,
     /// Where the settings were read from.
     pub file: PathBuf,
-    /// The certificates and keys that the file names.
-    pub files: Vec<PemFile>,
+    /// The certificates, keys and passwords that the file names.
+    pub files: Vec<SettingsFile>,
 }
 
-/// A PEM file that the settings name.
+/// A certificate, key or password file that the settings name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PemFile {
+pub struct SettingsFile {
     /// As people know it, `[apns] key`.
     pub key: String,
     pub path: PathBuf,
 }
 
-impl PemFile {
-    /// Whether it holds a private key.
+impl SettingsFile {
+    /// Whether it holds a private key or a password.
     pub fn is_secret(&self) -> bool {
-        self.key.ends_with("key")
+        self.key.ends_with("key") || self.key.ends_with("password-file")
     }
 }
 
@@ -128,7 +130,7 @@ fn read(text: &str) -> (Config, Vec<Fault>, Vec<NamedFile>) {
         devices,
     };
     let (faults, files) = reader.finish();
-    let named = |file: &NamedFile| PemFile { key: file.key.clone(), path: file.path.clone() };
+    let named = |file: &NamedFile| SettingsFile { key: file.key.clone(), path: file.path.clone() };
     let config = Config { files: files.iter().map(named).collect(), ..config };
     (config, problem::merge(text, syntax, faults), files)
 }

@@ -250,9 +250,26 @@ impl<'d> Section<'_, 'd> {
 
     /// The path of a PEM file that must be there when vppd starts; `None` when the key is absent.
     pub fn pem(&mut self, key: &'static str) -> Option<PathBuf> {
-        let (path, span) = self.path(key, &format!("/etc/vppd/{}-{key}.pem", self.name))?;
+        self.file(key, &format!("/etc/vppd/{}-{key}.pem", self.name))
+    }
+
+    /// The path of another file that must be there when vppd starts; `None` when the key is absent.
+    pub fn file(&mut self, key: &'static str, example: &str) -> Option<PathBuf> {
+        let (path, span) = self.path(key, example)?;
         self.files.push(NamedFile { key: format!("[{}] {key}", self.name), path: path.clone(), span });
         Some(path)
+    }
+
+    /// A list of texts; empty when the key is absent. `advice` shows one.
+    pub fn texts(&mut self, key: &'static str, advice: &str) -> Vec<String> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let texts = value.get_ref().as_array().and_then(|array| {
+            array.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        });
+        texts.unwrap_or_else(|| {
+            self.fault(key, format!("`{key}` must be a list of texts in quotes"), advice);
+            Vec::new()
+        })
     }
 
     fn path(&mut self, key: &'static str, example: &str) -> Option<(PathBuf, Range<usize>)> {
@@ -346,7 +363,7 @@ impl NamedFile {
         let path = self.path.display();
         let (problem, advice) = match File::open(&self.path).and_then(|file| file.metadata()) {
             Ok(metadata) if metadata.is_file() => return None,
-            Ok(_) => ("it is not a file".to_owned(), format!("name a file in PEM instead of {path}")),
+            Ok(_) => ("it is not a file".to_owned(), format!("name a file instead of {path}")),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 (error.to_string(), format!("let vppd read it: chgrp vppd {path} && chmod 640 {path}"))
             }

@@ -21,6 +21,7 @@ impl Config {
         hold(&devices.request_timeout, &mut new.devices.request_timeout, "[devices] request-timeout", keep);
         hold(&apple.base_url, &mut new.apple.base_url, "[apple] base-url", keep);
         hold(&apple.extra_ca, &mut new.apple.extra_ca, "[apple] extra-ca", keep);
+        hold(&apple.proxy, &mut new.apple.proxy, "[apple] proxy", keep);
         hold(&apple.requests_per_second, &mut new.apple.requests_per_second, "[apple] requests-per-second", keep);
         hold(&apns.base_url, &mut new.apns.base_url, "[apns] base-url", keep);
         hold(&self.log.target, &mut new.log.target, "[log] target", keep);

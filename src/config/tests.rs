@@ -57,11 +57,12 @@ fn the_values_that_the_shipped_file_shows_are_the_defaults() {
 }
 
 #[test]
-fn what_the_shipped_file_calls_not_set_are_the_files_that_can_be_named_and_three_keys_more() {
+fn what_the_shipped_file_calls_not_set_are_the_files_that_can_be_named_and_a_few_keys_more() {
     let (_, faults, files) = read(&uncommented(true));
-    let more = ["#url = ", "#directory = ", "#client-certificate-name = "];
-    assert!(more.iter().all(|key| SHIPPED.contains(key)));
-    assert_eq!((faults.len(), files.len() + more.len()), (0, SHIPPED.matches(NOT_SET).count()));
+    let more =
+        ["#url = ", "#directory = ", "#client-certificate-name = ", "#proxy = ", "#proxy-user = ", "#no-proxy = "];
+    let more: usize = more.iter().map(|key| SHIPPED.matches(key).count()).sum();
+    assert_eq!((faults.len(), files.len() + more), (0, SHIPPED.matches(NOT_SET).count()));
 }
 
 #[test]
@@ -223,6 +224,12 @@ fn each_kind_of_nonsense_is_named_where_it_stands() {
         ("[identity]\nscep = true", "4:1", "a section that is opened once"),
         ("[identity]\nallow-legacy-ciphers = true", "4:1", "belongs in [identity.scep]"),
         ("[devices]\nlisten = \"[::]:443\"", "3:2", "duplicate key"),
+        ("[apple]\nproxy = \"https://proxy.example.org\"", "4:9", "must begin with http://"),
+        ("[apple]\nproxy = \"http://proxy.example.org/a\"", "4:9", "without a path"),
+        ("[apple]\nproxy-user = \"me\"", "4:14", "`proxy-password-file` is not"),
+        ("[apns]\nno-proxy = [\"a.org\"]", "4:12", "only with `proxy`"),
+        ("[apns]\nproxy = \"http://a.org\"\nno-proxy = [\"*.org\"]", "5:12", "neither a host name nor"),
+        ("[apns]\nproxy = \"http://a.org\"\nno-proxy = \"a.org\"", "5:12", "a list of texts"),
     ] {
         let report = report(&format!("{base}{text}\n"));
         assert!(report.starts_with(&format!("vppd.toml:{place}: ")), "{report}");

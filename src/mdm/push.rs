@@ -27,6 +27,7 @@ use serde::Deserialize;
 
 pub use self::certificate::{CertificateError, expiry_of_certificate, topic_of_certificate};
 use crate::clock::Clock;
+use crate::proxy::{Proxy, WayOut};
 
 /// Where production push certificates belong.
 pub const PRODUCTION: &str = "https://api.push.apple.com";
@@ -75,12 +76,13 @@ pub enum PushAnswer {
     OurBug { reason: String },
 }
 
-type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type HttpClient = Client<HttpsConnector<WayOut<HttpConnector>>, Full<Bytes>>;
 
 /// The connection to APNs. Cheap to share behind an `Arc`; pushes of many tasks go over one connection.
 pub struct PushClient {
     base: String,
     tls: ClientConfig,
+    proxy: Option<Proxy>,
     http: ArcSwap<HttpClient>,
     clock: Clock,
     topic: String,
@@ -95,6 +97,7 @@ impl PushClient {
         chain_pem: &[u8],
         key_pem: &[u8],
         roots: Arc<RootCertStore>,
+        proxy: Option<Proxy>,
         clock: Clock,
     ) -> Result<PushClient, PushSetupError> {
         let chain: Vec<_> =
@@ -108,8 +111,8 @@ impl PushClient {
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, key)?;
         let base = checked_base(base_url)?;
-        let http = ArcSwap::from_pointee(http_client(&tls));
-        Ok(PushClient { base, tls, http, clock, topic, expires })
+        let http = ArcSwap::from_pointee(http_client(&tls, proxy.clone()));
+        Ok(PushClient { base, tls, proxy, http, clock, topic, expires })
     }
 
     /// The topic of the push certificate; enrolments with another topic cannot be woken with it.
@@ -137,7 +140,7 @@ impl PushClient {
             Ok(Err(error)) => lost(&*error),
             Err(elapsed) => {
                 // A connection that swallows requests must not get the next one too.
-                self.http.store(Arc::new(http_client(&self.tls)));
+                self.http.store(Arc::new(http_client(&self.tls, self.proxy.clone())));
                 retry(format!("the push service did not answer: {elapsed}"))
             }
         }
@@ -178,13 +181,16 @@ fn checked_base(base_url: &str) -> Result<String, PushSetupError> {
     if sound { Ok(base.to_owned()) } else { Err(PushSetupError::Address(base_url.to_owned())) }
 }
 
-fn http_client(tls: &ClientConfig) -> HttpClient {
+fn http_client(tls: &ClientConfig, proxy: Option<Proxy>) -> HttpClient {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     // Small messages back and forth: without this each waits for the other side's delayed acknowledgement.
     tcp.set_nodelay(true);
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_only().enable_http2().wrap_connector(tcp);
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls.clone())
+        .https_only()
+        .enable_http2()
+        .wrap_connector(WayOut::new(tcp, proxy));
     Client::builder(TokioExecutor::new())
         .http2_only(true)
         .timer(TokioTimer::new())

@@ -20,6 +20,7 @@ mod journey;
 mod layers;
 mod lessons;
 mod proofs;
+mod proxy;
 mod redaction;
 mod restored;
 mod support;

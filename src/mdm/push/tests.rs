@@ -147,7 +147,7 @@ async fn service(authority: &Authority) -> (SocketAddr, Arc<Seen>) {
 fn client(address: SocketAddr, service: &Authority, issuer: &Authority, clock: Clock) -> PushClient {
     let (chain, key) = issuer.push_certificate(Some(TOPIC), 2090);
     let base = format!("https://{address}");
-    PushClient::new(&base, chain.as_bytes(), key.as_bytes(), service.roots(), clock).unwrap()
+    PushClient::new(&base, chain.as_bytes(), key.as_bytes(), service.roots(), None, clock).unwrap()
 }
 
 fn expiration() -> Timestamp {
@@ -249,7 +249,7 @@ async fn a_push_certificate_of_another_authority_is_a_certificate_problem() {
 async fn an_expired_push_certificate_is_told_without_asking_apns() {
     let authority = Authority::new("Push service");
     let (chain, key) = authority.push_certificate(Some(TOPIC), 2020);
-    let client = PushClient::new(PRODUCTION, chain.as_bytes(), key.as_bytes(), authority.roots(), Clock::real());
+    let client = PushClient::new(PRODUCTION, chain.as_bytes(), key.as_bytes(), authority.roots(), None, Clock::real());
     let client = client.unwrap();
     assert_eq!(client.expires(), "2020-06-01T00:00:00Z".parse().unwrap());
     let expected =
@@ -275,7 +275,7 @@ fn what_is_no_push_certificate_is_refused_with_the_reason() {
     let (chain, key) = authority.push_certificate(None, 2090);
     let (good, _) = authority.push_certificate(Some(TOPIC), 2090);
     let make = |base: &str, chain: &str, key: &str| {
-        PushClient::new(base, chain.as_bytes(), key.as_bytes(), authority.roots(), Clock::real()).err().unwrap()
+        PushClient::new(base, chain.as_bytes(), key.as_bytes(), authority.roots(), None, Clock::real()).err().unwrap()
     };
     let no_topic = make(PRODUCTION, &chain, &key);
     assert!(matches!(no_topic, PushSetupError::Certificate(CertificateError::NoTopic)), "{no_topic:?}");

@@ -289,6 +289,7 @@ fn an_apple_with_a_wrong_certificate_gets_no_token() {
             let client = AppleClient::new(ClientOptions {
                 base_url: sandbox.apple_url(),
                 roots,
+                proxy: None,
                 clock: clock.clone(),
                 entropy: Entropy::seeded(3),
                 user_agent: "vppd/test".into(),
