@@ -19,8 +19,9 @@ use tokio::sync::Semaphore;
 
 use super::budget::{Budget, Lane, PATIENCE};
 use super::content_token::ContentToken;
+use super::contract::Noticed;
 use super::error::{Answer, AppleError, RetryCause, TokenProblemKind, classify};
-use super::limits::{Endpoint, HARD_AGE, SOFT_AGE, ServiceConfig};
+use super::limits::{Endpoint, HARD_AGE, Limits, SOFT_AGE, ServiceConfig};
 use super::transport::{Failure, Incoming, Outgoing, Transport};
 use super::wire::{
     Asset, AssetRef, AssetsLists, Assignment, AssignmentsList, ClientConfig, ClientConfigRequest, Envelope,
@@ -162,6 +163,16 @@ impl WhichUsers {
     }
 }
 
+/// What became of one call to see whether Apple can be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    pub url: String,
+    /// From the question to the last byte of the answer, a new connection included if there was none.
+    pub took: Duration,
+    /// `None`: Apple answered as it should, and over TLS its certificate is good.
+    pub error: Option<AppleError>,
+}
+
 struct Call<'a> {
     endpoint: Endpoint,
     query: &'a [(&'a str, String)],
@@ -181,6 +192,7 @@ pub struct AppleClient {
     config_is_stale: AtomicBool,
     calls: [AtomicU64; Endpoint::ALL.len()],
     spare_pages: Semaphore,
+    noticed: Noticed,
 }
 
 #[derive(Default)]
@@ -207,6 +219,7 @@ impl AppleClient {
             config_is_stale: AtomicBool::new(false),
             calls: Default::default(),
             spare_pages: Semaphore::new(SPARE_PAGES),
+            noticed: Noticed::default(),
         })
     }
 
@@ -372,6 +385,27 @@ impl AppleClient {
         counts.map(|(endpoint, count)| (endpoint.path(), count.load(Ordering::Relaxed))).collect()
     }
 
+    /// Where replies differ from what Apple describes.
+    pub fn noticed(&self) -> &Noticed {
+        &self.noticed
+    }
+
+    /// Apple's limits as they hold now, and since when they are known; `None` while they are the built-in ones. Asks nobody.
+    pub async fn known_limits(&self) -> (Limits, Option<Timestamp>) {
+        let kept = self.config.lock().await;
+        (kept.config.limits, kept.fetched_at.map(|steady| self.clock.expected_at(steady)))
+    }
+
+    /// Asks for the service's configuration once, whatever is known already, to see whether Apple can be reached.
+    pub async fn probe(&self) -> Probe {
+        let began = self.clock.steady();
+        let call = Call { endpoint: Endpoint::ServiceConfig, query: &[], body: None };
+        let config = self.config.lock().await.config.clone();
+        let result = self.once(None, &call, &config, read_json::<ServiceConfigReply>).await;
+        let took = Duration::try_from(self.clock.steady().duration_since(began)).unwrap_or_default();
+        Probe { url: self.base.to_string(), took, error: result.err() }
+    }
+
     async fn manage(
         &self,
         location: &Location,
@@ -489,6 +523,9 @@ impl AppleClient {
         let changes = call.body.is_some();
         let incoming = self.transport.exchange(outgoing).await.map_err(|failure| failed(failure, changes))?;
         let result = understand(&incoming, changes, read);
+        if result.is_ok() {
+            self.noticed.look(call.endpoint, &incoming.body, self.clock.now());
+        }
         self.obey(&budget, &incoming, result.as_ref().err());
         result
     }

@@ -115,7 +115,8 @@ impl Limits {
     /// Believes whole numbers from 1 up; anything else leaves the published value of 2026.
     fn read(limits: &BTreeMap<String, serde_json::Value>) -> Limits {
         let value = |key: &str, default: u32| {
-            let told = limits.get(key).and_then(serde_json::Value::as_i64).filter(|limit| *limit > 0);
+            let number = |value: &serde_json::Value| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok());
+            let told = limits.get(key).and_then(number).filter(|limit| *limit > 0);
             told.map_or(default, |limit| u32::try_from(limit).unwrap_or(u32::MAX))
         };
         Limits {
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_limit_that_is_missing_or_odd_keeps_its_published_value() {
-        let config = read(r#"{"limits":{"maxAssets":3,"maxUsers":0,"maxSerialNumbers":-1,"maxRequestPerSecond":"x"}}"#);
+        let config = read(r#"{"limits":{"maxAssets":"3","maxUsers":0,"maxSerialNumbers":-1,"maxRequestPerSecond":"x"}}"#);
         let expected = Limits { max_assets: 3, ..Limits::default() };
         assert_eq!(config.limits, expected);
         assert_eq!((expected.max_users, expected.max_serial_numbers, expected.max_request_per_second), (100, 1000, 15));

@@ -7,6 +7,7 @@
 pub mod budget;
 pub mod client;
 pub mod content_token;
+pub mod contract;
 pub mod error;
 pub mod limits;
 pub mod numbers;
@@ -17,7 +18,7 @@ pub mod walk;
 pub mod wire;
 
 pub use budget::Lane;
-pub use client::{AppleClient, ClientOptions, EventAccepted, Location, Reply, Timeouts, WhichUsers};
+pub use client::{AppleClient, ClientOptions, EventAccepted, Location, Probe, Reply, Timeouts, WhichUsers};
 pub use content_token::{ContentToken, ContentTokenError};
 pub use error::AppleError;
 pub use limits::{Limits, ServiceConfig};

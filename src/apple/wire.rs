@@ -1,10 +1,12 @@
 //! The JSON of Apple's Apps and Books service, version 2. Tolerant on the way in: unknown members are ignored, null
-//! means absent, unknown words end in `Other`, and an Adam ID may come as a string or as a number.
+//! means absent, unknown words end in `Other`, numbers may come as text and ids as numbers. Only what vppd cannot do
+//! without must be there. ([`super::contract`] notices what differs from Apple's pages.)
 //!
 //! Knows nothing of HTTP and decides nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::de::{self, Deserializer, Visitor};
@@ -101,6 +103,7 @@ impl Default for ProductType {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AssetRef {
+    #[serde(default, deserialize_with = "null_is_default")]
     pub adam_id: AdamId,
     #[serde(default, deserialize_with = "null_is_default")]
     pub pricing_param: PricingParam,
@@ -110,16 +113,18 @@ pub struct AssetRef {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Asset {
+    /// Empty when Apple does not say: such a record says nothing, and is left out of listings.
+    #[serde(default, deserialize_with = "null_is_default")]
     pub adam_id: AdamId,
     #[serde(default, deserialize_with = "null_is_default")]
     pub pricing_param: PricingParam,
     #[serde(default, deserialize_with = "null_is_default")]
     pub product_type: ProductType,
     /// May be given to serial numbers. False when Apple does not say.
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "flag")]
     pub device_assignable: bool,
     /// May be taken back. False when Apple does not say.
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "flag")]
     pub revocable: bool,
     #[serde(default, deserialize_with = "count")]
     pub assigned_count: i64,
@@ -131,7 +136,7 @@ pub struct Asset {
     #[serde(default, deserialize_with = "count")]
     pub total_count: i64,
     /// Apple's words: `iOS` (which includes iPadOS), `macOS`, `tvOS`, `watchOS`, `visionOS`, or newer ones.
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "texts")]
     pub supported_platforms: Vec<String>,
 }
 
@@ -157,12 +162,14 @@ pub enum Holder {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Assignment {
+    /// Empty when Apple does not say: such a record says nothing, and is left out of listings.
+    #[serde(default, deserialize_with = "null_is_default")]
     pub adam_id: AdamId,
     #[serde(default, deserialize_with = "null_is_default")]
     pub pricing_param: PricingParam,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_text_or_number")]
     pub serial_number: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_text_or_number")]
     pub client_user_id: Option<String>,
 }
 
@@ -219,11 +226,11 @@ pub(super) struct ManageUsersRequest<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MdmInfo {
     /// Empty when someone has set the object without an id: not ours, whoever that is.
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "text")]
     pub id: String,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "text")]
     pub name: String,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "text")]
     pub metadata: String,
 }
 
@@ -235,16 +242,19 @@ pub struct ClientConfig {
     #[serde(deserialize_with = "text_or_number")]
     pub u_id: String,
     /// Current label; can be renamed in Apple's portal, so never a key.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_text_or_number")]
     pub location_name: Option<String>,
     /// Two letters, upper case.
-    #[serde(default, rename = "countryISO2ACode")]
+    #[serde(default, rename = "countryISO2ACode", deserialize_with = "optional_text_or_number")]
     pub country: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_text_or_number")]
     pub default_platform: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_text_or_number")]
     pub notification_url: Option<String>,
-    #[serde(default, rename = "websiteURL")]
+    /// Empty when nothing is subscribed to.
+    #[serde(default, deserialize_with = "texts")]
+    pub subscribed_notification_types: Vec<String>,
+    #[serde(default, rename = "websiteURL", deserialize_with = "optional_text_or_number")]
     pub website_url: Option<String>,
 }
 
@@ -277,6 +287,7 @@ pub struct RevokeAssetsRequest<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventResponse {
+    #[serde(deserialize_with = "text_or_number")]
     pub event_id: String,
 }
 
@@ -291,13 +302,20 @@ pub enum EventState {
     Other(String),
 }
 
+impl Default for EventState {
+    fn default() -> EventState {
+        EventState::Other(String::new())
+    }
+}
+
 /// Reply to `status` (Apple: StatusResponse).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventStatus {
+    #[serde(deserialize_with = "null_is_default")]
     pub event_status: EventState,
     /// `ASSOCIATE`, `DISASSOCIATE`, ... or newer words.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_text_or_number")]
     pub event_type: Option<String>,
     #[serde(default, deserialize_with = "count")]
     pub num_requested: i64,
@@ -326,7 +344,7 @@ impl EventStatus {
 pub struct Failure {
     #[serde(rename = "errorNumber", default, deserialize_with = "number_or_text")]
     pub number: Option<i64>,
-    #[serde(rename = "errorInfo", default)]
+    #[serde(rename = "errorInfo", default, deserialize_with = "none_if_odd")]
     pub info: Option<ErrorInfo>,
 }
 
@@ -336,9 +354,9 @@ pub struct Failure {
 pub struct ErrorInfo {
     #[serde(default, deserialize_with = "null_is_default")]
     pub assets: Vec<AssetRef>,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "texts")]
     pub client_user_ids: Vec<String>,
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "texts")]
     pub serial_numbers: Vec<String>,
 }
 
@@ -354,7 +372,7 @@ pub struct Envelope {
     pub u_id: Option<String>,
     #[serde(default)]
     pub mdm_info: Option<MdmInfo>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_text_or_number")]
     pub token_expiration_date: Option<String>,
 }
 
@@ -362,13 +380,13 @@ pub struct Envelope {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Paging {
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "count")]
     pub current_page_index: u32,
     /// Absent on the last page.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_count")]
     pub next_page_index: Option<u32>,
     /// May change between pages; 0 or 1 for an empty listing.
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "count")]
     pub total_pages: u32,
     /// Opaque and not ordered.
     #[serde(deserialize_with = "text_or_number")]
@@ -388,7 +406,7 @@ pub(super) struct AssetsLists {
 impl From<AssetsLists> for Vec<Asset> {
     fn from(lists: AssetsLists) -> Vec<Asset> {
         let unlimited = lists.unlimited_assets.into_iter().map(|asset| Asset { total_count: UNLIMITED, ..asset });
-        lists.assets.into_iter().chain(unlimited).collect()
+        lists.assets.into_iter().chain(unlimited).filter(|asset| !asset.adam_id.0.is_empty()).collect()
     }
 }
 
@@ -401,7 +419,7 @@ pub(super) struct AssignmentsList {
 
 impl From<AssignmentsList> for Vec<Assignment> {
     fn from(list: AssignmentsList) -> Vec<Assignment> {
-        list.assignments
+        list.assignments.into_iter().filter(|assignment| !assignment.adam_id.0.is_empty()).collect()
     }
 }
 
@@ -463,10 +481,35 @@ fn optional_text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     Ok(Option::<AdamId>::deserialize(deserializer)?.map(|id| id.0))
 }
 
+/// Text, or a number as text; null is empty.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(optional_text_or_number(deserializer)?.unwrap_or_default())
+}
+
+/// A list of texts; null is empty, and so are nulls in it.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let all = Option::<Vec<Option<AdamId>>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(all.into_iter().flatten().map(|text| text.0).collect())
+}
+
 /// A count, as a number or as text; null is zero.
-fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    let Some(text) = optional_text_or_number(deserializer)? else { return Ok(0) };
-    text.trim().parse().map_err(|_| de::Error::custom("a count is no whole number"))
+fn count<'de, D: Deserializer<'de>, T: FromStr + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(optional_count(deserializer)?.unwrap_or_default())
+}
+
+fn optional_count<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let Some(text) = optional_text_or_number(deserializer)? else { return Ok(None) };
+    text.trim().parse().map(Some).map_err(|_| de::Error::custom("a count is no whole number"))
+}
+
+/// Yes or no, as such, as text or as 1 or 0; anything else is no: nothing is done that Apple did not clearly allow.
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::Bool(flag) => flag,
+        serde_json::Value::String(text) => text.eq_ignore_ascii_case("true"),
+        serde_json::Value::Number(number) => number.as_u64() == Some(1),
+        _ => false,
+    })
 }
 
 /// Zero counts as none: it would be an odd way to say that all is well, but it is not an error of the list.
@@ -494,6 +537,10 @@ impl Visitor<'_> for TextOrNumber {
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
         Ok(number.to_string())
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<String, E> {
+        if number.fract() == 0.0 { Ok(format!("{number:.0}")) } else { Err(E::custom("a number has a fraction")) }
     }
 }
 
@@ -542,6 +589,37 @@ mod tests {
         let request = UserRequest { client_user_id: "a".into(), email: None, managed_apple_id: None };
         let body = serde_json::to_string(&ManageUsersRequest { users: &[request] }).unwrap();
         assert_eq!(body, r#"{"users":[{"clientUserId":"a"}]}"#);
+    }
+
+    #[test]
+    fn nulls_numbers_as_text_and_text_as_numbers_do_not_spoil_a_reply() {
+        let assets = |json| -> Vec<Asset> { serde_json::from_str::<AssetsLists>(json).unwrap().into() };
+        let odd = assets(
+            r#"{"assets":[{"adamId":null},{"totalCount":1},{"adamId":7,"pricingParam":null,"productType":null,
+                "deviceAssignable":"true","revocable":1,"assignedCount":"3","availableCount":null,"totalCount":4.0,
+                "supportedPlatforms":["iOS",null,5]}],"unlimitedAssets":null}"#,
+        );
+        let [asset] = odd.try_into().unwrap();
+        assert_eq!((asset.adam_id.0.as_str(), asset.pricing_param), ("7", PricingParam::Stdq));
+        assert_eq!((asset.device_assignable, asset.revocable, asset.assigned_count), (true, true, 3));
+        assert_eq!((asset.available_count, asset.total_count), (0, 4));
+        assert_eq!(asset.supported_platforms, ["iOS", "5"]);
+        let held: Vec<Assignment> = serde_json::from_str::<AssignmentsList>(
+            r#"{"assignments":[{"adamId":1,"serialNumber":12345,"clientUserId":null},{"serialNumber":"QX7T2M9K1P"}]}"#,
+        )
+        .unwrap()
+        .into();
+        assert_eq!(held.iter().filter_map(Assignment::holder).collect::<Vec<_>>(), [Holder::Serial("12345".into())]);
+        let paging = r#"{"currentPageIndex":"0","nextPageIndex":"1","totalPages":null,"versionId":7}"#;
+        let paging: Paging = serde_json::from_str(paging).unwrap();
+        assert_eq!((paging.next_page_index, paging.total_pages, paging.version_id.as_str()), (Some(1), 0, "7"));
+        let status = r#"{"eventStatus":null,"eventType":1,"numRequested":"2","failures":[{"errorInfo":[],"errorNumber":null}]}"#;
+        let status: EventStatus = serde_json::from_str(status).unwrap();
+        assert!(!status.is_final() && status.num_requested == 2 && status.failures.len() == 1);
+        let config = r#"{"uId":7,"locationName":5,"subscribedNotificationTypes":[null,"ASSET_COUNT"],"websiteURL":null}"#;
+        let config: ClientConfig = serde_json::from_str(config).unwrap();
+        assert_eq!((config.location_name.as_deref(), config.subscribed_notification_types.len()), (Some("5"), 1));
+        assert_eq!(serde_json::from_str::<EventResponse>(r#"{"eventId":7}"#).unwrap().event_id, "7");
     }
 
     #[test]

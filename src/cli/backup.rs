@@ -1,15 +1,14 @@
-//! `vppd backup`, `vppd restore` and `vppd doctor`.
+//! `vppd backup` and `vppd restore`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use super::Session;
 use super::output::Output;
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::operations::{doctor, files, restore};
+use crate::operations::{files, restore};
 
 #[derive(Debug, Args)]
 pub struct BackupArguments {
@@ -30,12 +29,6 @@ pub struct RestoreArguments {
     /// Replace the state that is there; it is kept in the folder copies
     #[arg(long)]
     force: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Doctor {
-    /// Check the whole database, while vppd runs or not
-    Store,
 }
 
 pub(super) async fn backup(arguments: BackupArguments, session: &Session) -> anyhow::Result<()> {
@@ -79,14 +72,4 @@ pub(super) fn restore(arguments: &RestoreArguments, settings: &Path, out: &Outpu
          It reads everything from Apple anew before it writes anything, and asks every device what it has.",
     );
     out.text(&text)
-}
-
-pub(super) fn doctor(command: &Doctor, settings: &Path, out: &Output) -> anyhow::Result<()> {
-    let Doctor::Store = command;
-    let config = Config::load(settings)?;
-    let (path, schema) = doctor::store(&config)?;
-    match out.json {
-        true => out.json(&serde_json::json!({ "database": path, "schema": schema, "problems": [] })),
-        false => out.text(&format!("{} is whole (schema {schema}).", path.display())),
-    }
 }

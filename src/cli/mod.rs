@@ -12,6 +12,7 @@ mod client;
 mod confirm;
 mod deploy;
 mod device;
+mod doctor;
 mod enrol;
 mod foreign_users;
 mod generate;
@@ -37,8 +38,9 @@ use clap::{Parser, Subcommand};
 use crate::clock::Clock;
 use crate::config::{self, ConfigErrors};
 use crate::exit::{self, CannotStart};
-use crate::operations::{OperationError, doctor};
+use crate::operations::{self, OperationError};
 use client::{Client, ClientError};
+use doctor::Doctor;
 use output::{Output, StdoutClosed};
 
 /// The heading of the options that every subcommand takes.
@@ -123,7 +125,7 @@ pub enum Command {
     Restore(backup::RestoreArguments),
     /// Look whether something is damaged
     #[command(subcommand)]
-    Doctor(backup::Doctor),
+    Doctor(doctor::Doctor),
 }
 
 /// What a subcommand needs to do its work.
@@ -159,7 +161,7 @@ fn execute(arguments: Arguments, run: impl FnOnce(&Path) -> anyhow::Result<()>) 
         Command::Run => run(&arguments.config),
         Command::Check => check::run(&arguments.config, &Output::new(arguments.json)),
         Command::Restore(restore) => backup::restore(&restore, &arguments.config, &Output::new(arguments.json)),
-        Command::Doctor(command) => backup::doctor(&command, &arguments.config, &Output::new(arguments.json)),
+        Command::Doctor(Doctor::Store) => doctor::store(&arguments.config, &Output::new(arguments.json)),
         Command::Generate { folder } => generate::run(&folder),
         command => {
             let server = config::server_section(&arguments.config);
@@ -177,7 +179,12 @@ fn execute(arguments: Arguments, run: impl FnOnce(&Path) -> anyhow::Result<()>) 
 async fn ask(command: Command, session: &Session) -> anyhow::Result<()> {
     match command {
         // Done by `execute`, without a daemon.
-        Command::Run | Command::Check | Command::Generate { .. } | Command::Restore(_) | Command::Doctor(_) => Ok(()),
+        Command::Run
+        | Command::Check
+        | Command::Generate { .. }
+        | Command::Restore(_)
+        | Command::Doctor(Doctor::Store) => Ok(()),
+        Command::Doctor(Doctor::Apple) => doctor::apple(session).await,
         Command::Status => service::status(session).await,
         Command::Token(command) => token::run(command, session).await,
         Command::User(command) => user::run(command, session).await,
@@ -213,7 +220,7 @@ fn explain(error: &anyhow::Error) -> String {
 fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<ConfigErrors>() {
         exit::WRONG_SETTINGS
-    } else if doctor::needs_a_person(error) {
+    } else if operations::doctor::needs_a_person(error) {
         exit::WRONG_STATE
     } else if let Some(cannot) = error.downcast_ref::<CannotStart>() {
         cannot.code()

@@ -345,7 +345,7 @@ fn interval(interval: &IntervalView) -> String {
     format!("{}{}", interval.every, if interval.own { ", set for this location" } else { "" })
 }
 
-fn owner(owner: &OwnerView) -> String {
+pub(super) fn owner(owner: &OwnerView) -> String {
     match owner {
         OwnerView::Us => "this vppd".to_owned(),
         OwnerView::Nobody => "nobody yet".to_owned(),

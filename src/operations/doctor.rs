@@ -1,5 +1,7 @@
 //! Looks after what administrators forget: secrets that others may read, files of the wrong owner, a damaged database.
-//! Each finding comes with the command that mends it.
+//! Each finding comes with the command that mends it. [`apple`] looks at the way to Apple.
+
+pub mod apple;
 
 use std::collections::BTreeSet;
 use std::fs::Metadata;

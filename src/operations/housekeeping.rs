@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{OperationError, Shared, alerts, clock_watch};
+use super::{OperationError, Shared, alerts, clock_watch, doctor};
 use crate::schedule::KEPT;
 use crate::store::{self, commands, devices, events, history, tasks, times, user_events};
 
@@ -54,6 +54,7 @@ pub async fn run(context: Shared) {
 async fn round(context: &Shared, number: u32) -> Result<(), OperationError> {
     clock_watch::look(context).await?;
     flush_seen(context).await?;
+    doctor::apple::keep_drift(context).await?;
     if number.is_multiple_of(WATCH_EVERY) {
         alerts::watch_expiry(context).await?;
     }

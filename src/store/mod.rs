@@ -21,6 +21,7 @@ pub mod check;
 pub mod commands;
 pub mod deployments;
 pub mod devices;
+pub mod drift;
 pub mod enrolments;
 mod error;
 pub mod events;

@@ -13,11 +13,12 @@ use rusqlite_migration::{M, Migrations};
 use super::StoreError;
 use crate::fault;
 
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("migrations/001_first.sql"),
     include_str!("migrations/002_safety.sql"),
     include_str!("migrations/003_users.sql"),
     include_str!("migrations/004_sync.sql"),
+    include_str!("migrations/005_notifications.sql"),
 ];
 
 /// Copies that are kept, the newest.

@@ -105,6 +105,16 @@ pub fn next_for(connection: &Connection, location: LocationId) -> Result<Option<
     Ok(open_for(connection, location)?.into_iter().next())
 }
 
+/// The newest task for this location that failed, if none of its kind has ended well since.
+pub fn last_failed(connection: &Connection, location: LocationId) -> Result<Option<Task>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM task t WHERE location_id = ?1 AND state = 'failed' AND NOT EXISTS (SELECT 1 FROM task later
+             WHERE later.location_id = ?1 AND later.kind = t.kind AND later.id > t.id AND later.state = 'done')
+         ORDER BY id DESC LIMIT 1"
+    );
+    row(connection, &sql, [location.0], read)
+}
+
 /// A task that waits or runs is called off; false when it has ended already.
 pub fn cancel(connection: &Connection, id: i64, now: Timestamp) -> Result<bool, StoreError> {
     let sql = "UPDATE task SET state = 'cancelled', finished_at = ?2 WHERE id = ?1 AND state IN ('waiting', 'running')";

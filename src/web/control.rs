@@ -24,7 +24,8 @@ use super::request::in_time;
 use crate::operations::tokens::{manage, removal};
 use crate::operations::view::ErrorBody;
 use crate::operations::{
-    Kind, OperationError, Shared, alerts, backup, deployments, differences, enrol, look, pause, sync, tasks, tokens,
+    Kind, OperationError, Shared, alerts, backup, deployments, differences, doctor, enrol, look, pause, sync, tasks,
+    tokens,
 };
 
 /// `?all=true` on a list of alerts: those that have passed, too.
@@ -123,6 +124,7 @@ pub fn router(context: Shared) -> Router {
                 reply(differences::report(&c, query.0.location).await)
             }),
         )
+        .route("/doctor/apple", get(|State(c): State<Shared>| async move { reply(doctor::apple::health(&c).await) }))
         .route("/backup", post(make_backup))
         .route("/pause", post(set_pause))
         .route("/resume", post(resume))

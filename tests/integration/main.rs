@@ -12,6 +12,7 @@ mod disk;
 mod dismissal;
 mod docs;
 mod doors;
+mod drift;
 mod error_numbers;
 mod foreign_tools;
 mod fuzz_seeds;

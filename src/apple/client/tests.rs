@@ -1,5 +1,6 @@
 use super::*;
 use crate::apple::error::TokenProblemKind;
+use crate::apple::scripted;
 use crate::apple::scripted::{Step, TOKEN_JSON, against, client, in_order, reply, retry_after, start};
 use crate::apple::wire::EventState;
 use base64::Engine;
@@ -239,4 +240,49 @@ fn only_https_or_a_loopback_address_is_accepted() {
     for bad in ["http://apple.example/", "ftp://x/", "/mdm", "", "https://a@b/", "https://a/?q=1", "http://10.0.0.1/"] {
         assert!(matches!(client(&clock, bad), Err(SetupError::BaseUrl(_))), "{bad}");
     }
+}
+
+#[test]
+fn pauses_before_another_try_differ_from_client_to_client_and_stay_within_bounds() {
+    let clock = Clock::real();
+    let pauses = |seed| -> Vec<Duration> {
+        let mut client = client(&clock, "http://127.0.0.1:1/").unwrap();
+        client.entropy = crate::entropy::Entropy::seeded(seed);
+        (1..=6).map(|attempt| client.full_jitter(attempt)).collect()
+    };
+    let (one, other) = (pauses(1), pauses(2));
+    assert_ne!(one, other);
+    for (pause, most) in one.iter().chain(&other).zip([1, 4, 16, 60, 60, 60].into_iter().cycle()) {
+        assert!((SHORTEST_WAIT..=Duration::from_secs(most)).contains(pause), "{pause:?} of {most} s");
+    }
+}
+
+#[test]
+fn a_token_goes_to_no_other_host_whatever_addresses_apple_names() {
+    let answer = |received: &scripted::Received| match received.path.as_str() {
+        "/mdm/v2/service/config" => {
+            let urls = r#"{"urls":{"clientConfig":"https://elsewhere.example/mdm/v2/client/config"}}"#;
+            Some(reply(200, urls))
+        }
+        "/mdm/v2/client/config" => Some(reply(200, CONFIG)),
+        _ => None,
+    };
+    against(answer, async |client, location, server, _| {
+        client.client_config(&location).await.unwrap();
+        assert_eq!(server.received().len(), 1);
+    });
+}
+
+#[test]
+fn what_differs_in_a_reply_is_noticed_and_spoils_nothing() {
+    let odd = CONFIG.replace(r#"{"uId""#, r#"{"mood":"good","defaultPlatform":"zoo","uId""#);
+    against(in_order(vec![reply(200, odd.clone()), reply(200, odd)]), async |client, location, _, _| {
+        for _ in 0..2 {
+            client.client_config(&location).await.unwrap();
+        }
+        let noticed = client.noticed().take();
+        let told: Vec<_> = noticed.iter().map(|(drift, seen)| (drift.place.as_str(), seen.count)).collect();
+        assert_eq!(told, [("defaultPlatform", 2), ("mood", 2)]);
+        assert!(client.noticed().take().is_empty());
+    });
 }
