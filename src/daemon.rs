@@ -38,7 +38,7 @@ use crate::operations::{
 use crate::proxy::Proxy;
 use crate::secret::Sealer;
 use crate::store::{Store, appliance, devices};
-use crate::web::{control, listener, tls};
+use crate::web::{control, listener, notifications, tls};
 use systemd::tell;
 
 /// Connections of the control socket at once.
@@ -91,6 +91,9 @@ pub struct Daemon {
     control: Option<UnixListener>,
     devices: Option<TcpListener>,
     tls: Arc<ArcSwap<tls::TlsConfigs>>,
+    /// The door for notifications, if it is wanted; and its TLS, if it speaks that itself.
+    notifications: Option<TcpListener>,
+    notifications_tls: Option<Arc<ArcSwap<tls::TlsConfigs>>>,
     stop: CancellationToken,
     doors: JoinSet<()>,
     tasks: JoinSet<&'static str>,
@@ -142,6 +145,20 @@ impl Daemon {
             .with_context(|| format!("the control socket {}", config.server.control_socket.display()))?;
         let devices = systemd::device_socket(config.devices.listen).await?;
         let address = devices.local_addr()?;
+        let notifications = match &config.notifications.url {
+            None => None,
+            Some(_) => {
+                let listen = config.notifications.listen;
+                Some(
+                    TcpListener::bind(listen)
+                        .await
+                        .with_context(|| format!("[notifications] listen = \"{listen}\""))?,
+                )
+            }
+        };
+        let notifications_tls = tls::notifications(&config.notifications, &clock)
+            .context("[notifications]")
+            .map_err(CannotStart::settings)?;
         let clock_watch = ClockWatch::new(&clock);
         let context = Arc::new(Context {
             settings: ArcSwap::from_pointee(config),
@@ -169,6 +186,8 @@ impl Daemon {
             control: Some(control),
             devices: Some(devices),
             tls: Arc::new(ArcSwap::from_pointee(served.configs)),
+            notifications,
+            notifications_tls: notifications_tls.map(|configs| Arc::new(ArcSwap::from_pointee(configs))),
             stop: CancellationToken::new(),
             doors: JoinSet::new(),
             tasks: JoinSet::new(),
@@ -195,10 +214,23 @@ impl Daemon {
                 connections: settings.max_connections as usize,
                 connections_per_address: settings.max_connections_per_address as usize,
                 idle: settings.idle_timeout,
-                ..limits
+                ..limits.clone()
             };
             let router = crate::web::devices::router(context.clone());
             self.doors.spawn(listener::serve_tls(socket, self.tls.clone(), router, limits));
+        }
+        if let Some(socket) = self.notifications.take() {
+            let limits = listener::Limits {
+                connections: notifications::CONNECTIONS,
+                connections_per_address: notifications::CONNECTIONS,
+                idle: notifications::IDLE,
+                ..limits
+            };
+            let router = notifications::router(context.clone());
+            match &self.notifications_tls {
+                Some(tls) => self.doors.spawn(listener::serve_tls(socket, tls.clone(), router, limits)),
+                None => self.doors.spawn(listener::serve_plain(socket, router, limits)),
+            };
         }
         let tasks = &mut self.tasks;
         let context = context.clone();

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use hyper::header::HeaderValue;
 use hyper::{Method, Uri};
 use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
@@ -131,6 +132,12 @@ pub struct EventAccepted {
     pub event_id: String,
     pub mdm_info: Option<MdmInfo>,
     pub uid: Option<String>,
+}
+
+/// Where notifications go, and with which secret.
+pub struct NotificationTarget<'a> {
+    pub url: &'a str,
+    pub secret: &'a SecretString,
 }
 
 /// One page of a listing.
@@ -257,12 +264,47 @@ impl AppleClient {
 
     /// Writes our name on the location (Apple: Client Config). Whoever had it before is not asked: ask first.
     pub async fn claim(&self, location: &Location, mdm_info: &MdmInfo) -> Result<Reply<ClientConfig>, AppleError> {
-        self.change(location, Endpoint::ClientConfig, &ClientConfigRequest { mdm_info }).await
+        let request = ClientConfigRequest {
+            mdm_info,
+            notification_url: None,
+            notification_auth_token: None,
+            notification_types: None,
+        };
+        self.change(location, Endpoint::ClientConfig, &request).await
+    }
+
+    /// Writes our name on the location as [`AppleClient::claim`] does, and says where notifications of these types go; with
+    /// no target, Apple keeps or forgets the one it has (Apple: Client Config). Apple tries the target before it answers.
+    pub async fn subscribe(
+        &self,
+        location: &Location,
+        mdm_info: &MdmInfo,
+        target: Option<&NotificationTarget<'_>>,
+        types: &[&str],
+    ) -> Result<Reply<ClientConfig>, AppleError> {
+        let request = ClientConfigRequest {
+            mdm_info,
+            notification_url: target.map(|target| target.url),
+            notification_auth_token: target.map(|target| target.secret.expose_secret()),
+            notification_types: Some(types),
+        };
+        self.change(location, Endpoint::ClientConfig, &request).await
     }
 
     /// A page of assets, from 0 (Apple: Get Assets). Unlimited assets are among them.
     pub async fn assets_page(&self, location: &Location, index: u32) -> Result<Reply<Page<Asset>>, AppleError> {
         let query = [("pageIndex", index.to_string())];
+        self.read(location, Endpoint::Assets, &query, read_page::<Asset, AssetsLists>).await
+    }
+
+    /// A page of the assets of one product, in all its qualities (Apple: Get Assets with `adamId`).
+    pub async fn assets_of_product(
+        &self,
+        location: &Location,
+        adam_id: &str,
+        index: u32,
+    ) -> Result<Reply<Page<Asset>>, AppleError> {
+        let query = [("pageIndex", index.to_string()), ("adamId", adam_id.to_owned())];
         self.read(location, Endpoint::Assets, &query, read_page::<Asset, AssetsLists>).await
     }
 

@@ -113,10 +113,19 @@ const ASSET: Shape = Object(&[
     ("supportedPlatforms", List(&Word(&["iOS", "macOS", "tvOS", "watchOS", "visionOS"]))),
 ]);
 const ASSETS: Shape = page!(("assets", List(&ASSET)), ("unlimitedAssets", List(&ASSET)));
-const ASSIGNMENTS: Shape = page!((
-    "assignments",
-    List(&Object(&[("adamId", Text), ("pricingParam", PRICING), ("serialNumber", Text), ("clientUserId", Text)]))
-));
+const USER_STATUS: Shape = Word(&["Registered", "Associated", "Retired", "Deleted"]);
+const ASSIGNMENT: Shape = Object(&[
+    ("adamId", Text),
+    ("pricingParam", PRICING),
+    ("serialNumber", Text),
+    ("clientUserId", Text),
+    ("userStatus", USER_STATUS),
+    ("idHash", Text),
+]);
+const ASSIGNMENTS: Shape = page!(("assignments", List(&ASSIGNMENT)));
+const USER: Shape =
+    Object(&[("clientUserId", Text), ("email", Text), ("idHash", Text), ("inviteCode", Text), ("status", USER_STATUS)]);
+const USERS: Shape = page!(("users", List(&USER)));
 const ACCEPTED: Shape = reply!(("eventId", Text));
 const STATUS: Shape = reply!(
     ("eventStatus", Word(&["PENDING", "COMPLETE", "FAILED"])),
@@ -133,7 +142,13 @@ fn of(endpoint: Endpoint) -> &'static Shape {
         Endpoint::ClientConfig => &CLIENT_CONFIG,
         Endpoint::Assets => &ASSETS,
         Endpoint::Assignments => &ASSIGNMENTS,
-        Endpoint::Associate | Endpoint::Disassociate | Endpoint::Revoke => &ACCEPTED,
+        Endpoint::Users => &USERS,
+        Endpoint::Associate
+        | Endpoint::Disassociate
+        | Endpoint::Revoke
+        | Endpoint::CreateUsers
+        | Endpoint::UpdateUsers
+        | Endpoint::RetireUsers => &ACCEPTED,
         Endpoint::Status => &STATUS,
     }
 }

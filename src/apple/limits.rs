@@ -203,7 +203,8 @@ mod tests {
 
     #[test]
     fn a_limit_that_is_missing_or_odd_keeps_its_published_value() {
-        let config = read(r#"{"limits":{"maxAssets":"3","maxUsers":0,"maxSerialNumbers":-1,"maxRequestPerSecond":"x"}}"#);
+        let config =
+            read(r#"{"limits":{"maxAssets":"3","maxUsers":0,"maxSerialNumbers":-1,"maxRequestPerSecond":"x"}}"#);
         let expected = Limits { max_assets: 3, ..Limits::default() };
         assert_eq!(config.limits, expected);
         assert_eq!((expected.max_users, expected.max_serial_numbers, expected.max_request_per_second), (100, 1000, 15));

@@ -10,6 +10,7 @@ pub mod content_token;
 pub mod contract;
 pub mod error;
 pub mod limits;
+pub mod notification;
 pub mod numbers;
 #[cfg(test)]
 mod scripted;
@@ -18,7 +19,9 @@ pub mod walk;
 pub mod wire;
 
 pub use budget::Lane;
-pub use client::{AppleClient, ClientOptions, EventAccepted, Location, Probe, Reply, Timeouts, WhichUsers};
+pub use client::{
+    AppleClient, ClientOptions, EventAccepted, Location, NotificationTarget, Probe, Reply, Timeouts, WhichUsers,
+};
 pub use content_token::{ContentToken, ContentTokenError};
 pub use error::AppleError;
 pub use limits::{Limits, ServiceConfig};

@@ -6,10 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 
 use jiff::Timestamp;
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{InviteCode, UserStatus};
@@ -258,11 +257,18 @@ pub struct ClientConfig {
     pub website_url: Option<String>,
 }
 
-/// Body of POST `client/config` that claims a location and leaves notifications alone.
-#[derive(Debug, Serialize)]
+/// Body of POST `client/config`: claims a location. What is left out leaves notifications alone.
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientConfigRequest<'a> {
     pub mdm_info: &'a MdmInfo,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notification_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notification_auth_token: Option<&'a str>,
+    /// All that are wanted from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notification_types: Option<&'a [&'a str]>,
 }
 
 /// Body of POST `assets/associate` and `assets/disassociate`: every asset times every serial number.
@@ -493,29 +499,97 @@ fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
 }
 
 /// A count, as a number or as text; null is zero.
-fn count<'de, D: Deserializer<'de>, T: FromStr + Default>(deserializer: D) -> Result<T, D::Error> {
+fn count<'de, D: Deserializer<'de>, T: TryFrom<i64> + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(optional_count(deserializer)?.unwrap_or_default())
 }
 
-fn optional_count<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<Option<T>, D::Error> {
-    let Some(text) = optional_text_or_number(deserializer)? else { return Ok(None) };
-    text.trim().parse().map(Some).map_err(|_| de::Error::custom("a count is no whole number"))
+fn optional_count<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let told = deserializer.deserialize_any(Whole)?;
+    told.map(|number| T::try_from(number).map_err(|_| de::Error::custom("a count is out of range"))).transpose()
 }
 
 /// Yes or no, as such, as text or as 1 or 0; anything else is no: nothing is done that Apple did not clearly allow.
 fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(match serde_json::Value::deserialize(deserializer)? {
-        serde_json::Value::Bool(flag) => flag,
-        serde_json::Value::String(text) => text.eq_ignore_ascii_case("true"),
-        serde_json::Value::Number(number) => number.as_u64() == Some(1),
-        _ => false,
-    })
+    deserializer.deserialize_any(Flag)
 }
 
 /// Zero counts as none: it would be an odd way to say that all is well, but it is not an error of the list.
 fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     let text = optional_text_or_number(deserializer)?;
     Ok(text.and_then(|text| text.trim().parse().ok()).filter(|number| *number != 0))
+}
+
+/// A whole number, as such or as text.
+struct Whole;
+
+impl Visitor<'_> for Whole {
+    type Value = Option<i64>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a whole number")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Option<i64>, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Option<i64>, E> {
+        Ok(Some(number))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Option<i64>, E> {
+        i64::try_from(number).map(Some).map_err(|_| E::custom("a count is out of range"))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Option<i64>, E> {
+        self.visit_str(&TextOrNumber.visit_f64::<E>(number)?)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Option<i64>, E> {
+        text.trim().parse().map(Some).map_err(|_| E::custom("a count is no whole number"))
+    }
+}
+
+struct Flag;
+
+impl<'de> Visitor<'de> for Flag {
+    type Value = bool;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("true or false")
+    }
+
+    fn visit_bool<E: de::Error>(self, flag: bool) -> Result<bool, E> {
+        Ok(flag)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<bool, E> {
+        Ok(text.eq_ignore_ascii_case("true"))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<bool, E> {
+        Ok(number == 1)
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<bool, A::Error> {
+        IgnoredAny.visit_seq(items).map(|_| false)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<bool, A::Error> {
+        IgnoredAny.visit_map(members).map(|_| false)
+    }
 }
 
 struct TextOrNumber;
@@ -613,10 +687,12 @@ mod tests {
         let paging = r#"{"currentPageIndex":"0","nextPageIndex":"1","totalPages":null,"versionId":7}"#;
         let paging: Paging = serde_json::from_str(paging).unwrap();
         assert_eq!((paging.next_page_index, paging.total_pages, paging.version_id.as_str()), (Some(1), 0, "7"));
-        let status = r#"{"eventStatus":null,"eventType":1,"numRequested":"2","failures":[{"errorInfo":[],"errorNumber":null}]}"#;
+        let status =
+            r#"{"eventStatus":null,"eventType":1,"numRequested":"2","failures":[{"errorInfo":[],"errorNumber":null}]}"#;
         let status: EventStatus = serde_json::from_str(status).unwrap();
         assert!(!status.is_final() && status.num_requested == 2 && status.failures.len() == 1);
-        let config = r#"{"uId":7,"locationName":5,"subscribedNotificationTypes":[null,"ASSET_COUNT"],"websiteURL":null}"#;
+        let config =
+            r#"{"uId":7,"locationName":5,"subscribedNotificationTypes":[null,"ASSET_COUNT"],"websiteURL":null}"#;
         let config: ClientConfig = serde_json::from_str(config).unwrap();
         assert_eq!((config.location_name.as_deref(), config.subscribed_notification_types.len()), (Some("5"), 1));
         assert_eq!(serde_json::from_str::<EventResponse>(r#"{"eventId":7}"#).unwrap().event_id, "7");

@@ -73,6 +73,7 @@ fn render(health: &AppleHealthView, page: &Page) -> String {
                 ("expires", page.time(token.expires_at)),
                 ("last synced", page.time(token.last_synced)),
                 ("last error", trouble.unwrap_or_default()),
+                ("notifications", super::token::notifications(&token.notifications, page)),
             ],
             page,
         ));

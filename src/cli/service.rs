@@ -44,6 +44,7 @@ fn render(status: &StatusView, page: &Page) -> String {
             ("locations", status.locations.to_string()),
             ("devices", status.devices.to_string()),
             ("deployments", status.deployments.to_string()),
+            ("notifications", notifications(status)),
         ],
         page,
     );
@@ -53,6 +54,13 @@ fn render(status: &StatusView, page: &Page) -> String {
         text.push_str(&problems.join("\n"));
     }
     text
+}
+
+fn notifications(status: &StatusView) -> String {
+    match (status.notified, status.locations) {
+        (0, _) => "off".to_owned(),
+        (some, all) => format!("on for {some} of {}", count(all as u64, "location", "locations")),
+    }
 }
 
 fn paused(pause: &PauseView, page: &Page) -> String {
@@ -76,6 +84,7 @@ mod tests {
             locations: 2,
             devices: 310,
             deployments: 4,
+            notified: 1,
             problems: vec!["the content token of Leeds expires in 5 days".to_owned()],
         };
         let expected = "\
@@ -85,6 +94,7 @@ state:          paused since 2026-11-02 06:30 by root: exams
 locations:      2
 devices:        310
 deployments:    4
+notifications:  on for 1 of 2 locations
 
 1 problem:
 - the content token of Leeds expires in 5 days";

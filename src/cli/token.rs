@@ -14,8 +14,8 @@ use super::table::{Grid, clean, dash, facts, word};
 use super::{Session, sync};
 use crate::operations::doctor;
 use crate::operations::view::{
-    IntervalView, OwnerView, TaskState, TokenAddRequest, TokenAddedView, TokenEditRequest, TokenOrderRequest,
-    TokenRemovalView, TokenRemoveRequest, TokenRenewRequest, TokenView,
+    IntervalView, NotificationState, NotificationsView, OwnerView, TaskState, TokenAddRequest, TokenAddedView,
+    TokenEditRequest, TokenOrderRequest, TokenRemovalView, TokenRemoveRequest, TokenRenewRequest, TokenView,
 };
 
 #[derive(Debug, Subcommand)]
@@ -336,6 +336,7 @@ fn show(token: &TokenView, page: &Page) -> String {
             ("next sync", page.time(token.next_sync)),
             ("synced every", interval(&token.sync_interval)),
             ("in full every", interval(&token.full_sync_interval)),
+            ("notifications", notifications(&token.notifications, page)),
         ],
         page,
     )
@@ -343,6 +344,15 @@ fn show(token: &TokenView, page: &Page) -> String {
 
 fn interval(interval: &IntervalView) -> String {
     format!("{}{}", interval.every, if interval.own { ", set for this location" } else { "" })
+}
+
+/// Whether Apple notifies vppd, in words.
+pub(super) fn notifications(view: &NotificationsView, page: &Page) -> String {
+    match (view.state, view.last_heard) {
+        (NotificationState::Failing, _) => format!("failing: {}", view.failure),
+        (NotificationState::On, Some(heard)) => format!("on, the last one {}", page.time(heard)),
+        (state, _) => word(&state),
+    }
 }
 
 pub(super) fn owner(owner: &OwnerView) -> String {
@@ -385,6 +395,11 @@ mod tests {
             next_sync: None,
             sync_interval: IntervalView { every: "6h".to_owned(), own: true },
             full_sync_interval: IntervalView { every: "7d".to_owned(), own: false },
+            notifications: NotificationsView {
+                state: NotificationState::Off,
+                failure: String::new(),
+                last_heard: None,
+            },
         }
     }
 

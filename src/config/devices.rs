@@ -70,7 +70,7 @@ impl Devices {
         let max_connections = section.number("max-connections", default.max_connections, 1..=1_000_000);
         let half = max_connections.div_ceil(2);
         let devices = Devices {
-            listen: listen(section, default.listen),
+            listen: section.address("listen", default.listen),
             client_certificate_name: second_name(section, &url),
             url,
             certificate: section.pem("certificate"),
@@ -88,15 +88,6 @@ impl Devices {
         }
         devices
     }
-}
-
-fn listen(section: &mut Section<'_, '_>, default: SocketAddr) -> SocketAddr {
-    let text = section.text("listen", &default.to_string(), &default.to_string());
-    text.parse().unwrap_or_else(|_| {
-        let advice = "for example: listen = \"[::]:443\" (all addresses), or \"192.0.2.10:443\"";
-        section.fault("listen", "`listen` must be an IP address and a port", advice);
-        default
-    })
 }
 
 fn second_name(section: &mut Section<'_, '_>, url: &str) -> Option<String> {

@@ -13,6 +13,7 @@ mod duration;
 mod enrolment;
 mod identity;
 mod log;
+mod notifications;
 mod planner;
 mod problem;
 mod proxy;
@@ -34,6 +35,7 @@ pub use duration::{parse as parse_duration, show as show_duration};
 pub use enrolment::{Enrolment, Proof};
 pub use identity::{Identity, Scep};
 pub use log::{Level, Log, Target};
+pub use notifications::Notifications;
 pub use planner::Planner;
 pub use problem::{ConfigErrors, Position, Problem};
 pub use proxy::Proxy;
@@ -52,6 +54,7 @@ pub struct Config {
     pub server: Server,
     pub devices: Devices,
     pub apple: Apple,
+    pub notifications: Notifications,
     pub apns: Apns,
     pub enrolment: Enrolment,
     pub identity: Identity,
@@ -118,6 +121,7 @@ fn read(text: &str) -> (Config, Vec<Fault>, Vec<NamedFile>) {
     let config = Config {
         server: reader.section("server", Server::read),
         apple: reader.section("apple", |section| Apple::read(section, devices.host())),
+        notifications: reader.section("notifications", Notifications::read),
         apns: reader.section("apns", Apns::read),
         enrolment: reader.section("enrolment", |section| Enrolment::read(section, second_name)),
         identity: reader.section("identity", |section| Identity::read(section, scep)),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -189,6 +190,16 @@ impl<'d> Section<'_, 'd> {
                 default.to_owned()
             }
         }
+    }
+
+    /// An IP address with a port.
+    pub fn address(&mut self, key: &'static str, default: SocketAddr) -> SocketAddr {
+        let text = self.text(key, &default.to_string(), &default.to_string());
+        text.parse().unwrap_or_else(|_| {
+            let advice = format!("for example: {key} = \"{default}\" (all addresses: \"[::]:{}\")", default.port());
+            self.fault(key, format!("`{key}` must be an IP address and a port"), advice);
+            default
+        })
     }
 
     /// `true` or `false`.

@@ -23,6 +23,11 @@ impl Config {
         hold(&apple.extra_ca, &mut new.apple.extra_ca, "[apple] extra-ca", keep);
         hold(&apple.proxy, &mut new.apple.proxy, "[apple] proxy", keep);
         hold(&apple.requests_per_second, &mut new.apple.requests_per_second, "[apple] requests-per-second", keep);
+        let (old, read) = (&self.notifications, &mut new.notifications);
+        hold(&old.url, &mut read.url, "[notifications] url", keep);
+        hold(&old.listen, &mut read.listen, "[notifications] listen", keep);
+        hold(&old.certificate, &mut read.certificate, "[notifications] certificate", keep);
+        hold(&old.key, &mut read.key, "[notifications] key", keep);
         hold(&apns.base_url, &mut new.apns.base_url, "[apns] base-url", keep);
         hold(&self.log.target, &mut new.log.target, "[log] target", keep);
         (new, waiting)

@@ -8,6 +8,7 @@ fn defaults() -> Config {
         server: Server::default(),
         apple: Apple { mdm_name: "mdm.example.org".to_owned(), ..Apple::default() },
         devices,
+        notifications: Notifications::default(),
         apns: Apns::default(),
         enrolment: Enrolment::default(),
         identity: Identity::default(),
@@ -28,7 +29,8 @@ const NOT_SET: &str = " Not set; for example:";
 fn uncommented(examples: bool) -> String {
     let mut before = "";
     let line = |line: &'static str| {
-        let not_set = std::mem::replace(&mut before, line).ends_with(NOT_SET) && !line.starts_with("#url = ");
+        let not_set =
+            std::mem::replace(&mut before, line).ends_with(NOT_SET) && !line.starts_with("#url = \"https://mdm");
         match line.strip_prefix('#') {
             Some(setting) if setting.starts_with(|c: char| c.is_ascii_lowercase()) && (examples || !not_set) => setting,
             Some(_) => "",
@@ -47,7 +49,7 @@ fn the_shipped_file_lacks_the_address_and_else_gives_the_defaults() {
     let report = report(SHIPPED);
     assert!(report.starts_with("vppd.toml: [devices] url is missing"), "{report}");
     assert!(!report.contains("problems in"), "{report}");
-    let filled_in = SHIPPED.replace("#url = ", "url = ");
+    let filled_in = SHIPPED.replacen("#url = ", "url = ", 1);
     assert_eq!(Config::from_text("vppd.toml", &filled_in), Ok(defaults()));
 }
 
@@ -73,6 +75,7 @@ fn the_shipped_file_has_every_key_and_explains_it() {
     reader.section("server", Server::read);
     reader.section("devices", Devices::read);
     reader.section("apple", |section| Apple::read(section, ""));
+    reader.section("notifications", Notifications::read);
     reader.section("apns", Apns::read);
     reader.section("enrolment", |section| Enrolment::read(section, true));
     let scep = reader.section("identity.scep", Scep::read);
@@ -226,6 +229,9 @@ fn each_kind_of_nonsense_is_named_where_it_stands() {
         ("[devices]\nlisten = \"[::]:443\"", "3:2", "duplicate key"),
         ("[apple]\nproxy = \"https://proxy.example.org\"", "4:9", "must begin with http://"),
         ("[apple]\nproxy = \"http://proxy.example.org/a\"", "4:9", "without a path"),
+        ("[notifications]\nurl = \"http://notify.example.org\"", "4:7", "must begin with https://"),
+        ("[notifications]\nlisten = \"[::]:8446\"", "4:10", "only with a certificate"),
+        ("[notifications]\nkey = \"/a\"", "4:7", "`certificate` is not"),
         ("[apple]\nproxy-user = \"me\"", "4:14", "`proxy-password-file` is not"),
         ("[apns]\nno-proxy = [\"a.org\"]", "4:12", "only with `proxy`"),
         ("[apns]\nproxy = \"http://a.org\"\nno-proxy = [\"*.org\"]", "5:12", "neither a host name nor"),

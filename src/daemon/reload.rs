@@ -51,7 +51,11 @@ impl Daemon {
         let served = tls::load_or_make(&config.devices, &context.keys, &context.clock)?;
         doctor::secret_files(&config).iter().for_each(|found| log::warn!("{}; run: {}", found.message, found.command));
         let push = push_client(&config, &context.clock)?;
+        let notifications = tls::notifications(&config.notifications, &context.clock)?;
         self.tls.store(Arc::new(served.configs));
+        if let (Some(kept), Some(configs)) = (&self.notifications_tls, notifications) {
+            kept.store(Arc::new(configs));
+        }
         logging::set_level(config.log.level);
         context.reconfigure(config, push, served.anchors);
         Ok(waiting)

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::locations::Round;
 use super::locations::standing::{ask, see_owner};
+use super::notifications::channel;
 use super::{COOL_DOWN, OperationError, Shared, sync};
 use crate::apple::error::{AppleError, meaning};
 use crate::apple::walk;
@@ -16,7 +17,7 @@ use crate::clock::after;
 use crate::fault;
 use crate::licensing::Verb;
 use crate::store::events::{self, Event, EventState, PairFailure, Reserved, Settlement};
-use crate::store::{StoreError, appliance, assignments, locations};
+use crate::store::{StoreError, appliance, assignments, locations, notifications};
 
 /// How long a reply that names us as the owner is believed before a batch of changes.
 const OWNERSHIP_HOLDS: Duration = Duration::from_secs(60);
@@ -84,6 +85,7 @@ pub(super) async fn still_ours(context: &Shared, round: &mut Round) -> Result<bo
     let reply = context.apple.client_config(&round.token).await;
     let reply = ask(context, round, reply).await?;
     see_owner(context, round, reply.mdm_info.as_ref()).await?;
+    channel::compare(context, round, &reply.body).await?;
     Ok(round.owned_at.is_some())
 }
 
@@ -118,8 +120,16 @@ async fn send(context: &Shared, round: &mut Round, event: &Event) -> Result<(), 
     match reply {
         Ok(accepted) => {
             let look_at = after(context.clock.now(), poll(context, 0));
-            let (id, event_id) = (event.id.clone(), accepted.event_id.clone());
-            context.store.write(move |w| events::accepted(w, &id, &event_id, look_at)).await?;
+            let (id, event_id, location, now) =
+                (event.id.clone(), accepted.event_id.clone(), event.location, context.clock.now());
+            context
+                .store
+                .write(move |w| -> Result<(), StoreError> {
+                    // A notification may have been faster than the reply.
+                    let told = notifications::told_of(w, location, &event_id)?;
+                    events::accepted(w, &id, &event_id, if told { now } else { look_at })
+                })
+                .await?;
             log::info!(
                 vppd_location = round.location.name.as_str(), vppd_event = accepted.event_id.as_str();
                 "asked Apple to {} {} licences of {} assets ({})",
@@ -278,7 +288,7 @@ async fn look_at(context: &Shared, round: &mut Round, event: &Event) -> Result<(
         return make_unsure(context, event).await;
     }
     let (id, look_at) = (event.id.clone(), after(now, poll(context, event.looks + 1)));
-    Ok(context.store.write(move |w| events::look_again(w, &id, look_at)).await?)
+    Ok(context.store.write(move |w| events::look_again(w, &id, look_at, now)).await?)
 }
 
 async fn make_unsure(context: &Shared, event: &Event) -> Result<(), OperationError> {
@@ -356,7 +366,7 @@ async fn settle_unsure(context: &Shared, round: &mut Round, unsure: &[Event]) ->
             settle(context, event, undone.into_iter().map(|pair| (pair, lost.clone())).collect()).await?;
         } else {
             let (id, look_at) = (event.id.clone(), after(now, poll(context, event.looks + 1)));
-            context.store.write(move |w| events::look_again(w, &id, look_at)).await?;
+            context.store.write(move |w| events::look_again(w, &id, look_at, now)).await?;
         }
     }
     Ok(())

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::notifications::{self, channel};
 use super::tokens::removal;
 use super::{Context, OperationError, Shared, alerts, clock_watch, licences, sync, users};
 use crate::apple::wire::MdmInfo;
@@ -25,6 +26,9 @@ use standing::{ask, see_owner};
 
 /// Longest pause before a failed sync is repeated, and between looks at a token that has expired.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// The pause between two reads because of notifications, which come in swarms.
+const HINT_PAUSE: Duration = Duration::from_secs(5);
 
 /// The tasks of all locations, as the rest sees them.
 #[derive(Default)]
@@ -144,6 +148,8 @@ struct Memory {
     failed_syncs: u32,
     /// No sync by the clock before that.
     sync_after: Option<Timestamp>,
+    /// When something was last read because of a notification.
+    followed_at: Option<Timestamp>,
 }
 
 async fn work(context: Shared, id: LocationId, name: String, nudge: Arc<Notify>) {
@@ -222,7 +228,9 @@ async fn one_round(context: &Shared, id: LocationId, memory: &mut Memory) -> Res
     }
     let mut next = licences::settle_and_send(context, &mut round).await?;
     let people = users::requests::settle_and_send(context, &mut round).await?;
-    next = next.into_iter().chain(people).min();
+    let hinted = follow_hints(context, &mut round, memory).await?;
+    let told = channel::keep(context, &mut round).await?;
+    next = [next, people, hinted, told].into_iter().flatten().min();
     memory.owned_at = round.owned_at;
     let now = context.clock.now();
     let hold = memory.sync_after.map(|steady| context.clock.expected_at(steady));
@@ -241,6 +249,22 @@ async fn one_round(context: &Shared, id: LocationId, memory: &mut Memory) -> Res
         next = Some(next.map_or(due, |known| known.min(due)));
     }
     Ok(next)
+}
+
+/// Reads what notifications have hinted at, but not again and again in a moment. Returns when to come back.
+async fn follow_hints(
+    context: &Shared,
+    round: &mut Round,
+    memory: &mut Memory,
+) -> Result<Option<Timestamp>, OperationError> {
+    let steady = context.clock.steady();
+    if let Some(next) = memory.followed_at.map(|at| after(at, HINT_PAUSE)).filter(|next| *next > steady) {
+        return Ok(Some(context.clock.expected_at(next)));
+    }
+    if notifications::follow(context, round).await? {
+        memory.followed_at = Some(steady);
+    }
+    Ok(None)
 }
 
 /// After a restored backup: reads everything anew before anything is written to Apple. What was under way is settled, and

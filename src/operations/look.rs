@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::notifications::channel;
 use super::reconcile::{Planned, make_plan, named, verb_words};
 use super::view::*;
 use super::{OperationError, Shared};
@@ -18,7 +19,7 @@ use crate::model::{App, DeviceId};
 use crate::schedule::{Pace, next_sync};
 use crate::store::locations::{Location, TokenState as Kept};
 use crate::store::{
-    StoreError, appliance, assets, assignments, commands, devices, enrolments, locations, pairs, tasks,
+    StoreError, appliance, assets, assignments, channels, commands, devices, enrolments, locations, pairs, tasks,
 };
 
 /// Days before its end from which a token is shown as expiring.
@@ -51,6 +52,13 @@ pub async fn status(context: &Shared) -> Result<StatusView, OperationError> {
     }
     let troubled = tokens.iter().filter(|token| token.state != TokenState::Valid);
     problems.extend(troubled.map(|token| format!("location \"{}\": {}", token.name, token.advice)));
+    let failing = tokens.iter().filter(|token| token.notifications.state == NotificationState::Failing);
+    problems.extend(failing.map(|token| {
+        format!(
+            "location \"{}\" has no notifications: {} vppd asks Apple by the clock",
+            token.name, token.notifications.failure
+        )
+    }));
     Ok(StatusView {
         version: env!("CARGO_PKG_VERSION").into(),
         started_at: context.started_at,
@@ -59,6 +67,7 @@ pub async fn status(context: &Shared) -> Result<StatusView, OperationError> {
         locations: tokens.len(),
         devices: devices as usize,
         deployments,
+        notified: tokens.iter().filter(|token| token.notifications.state == NotificationState::On).count(),
         problems,
     })
 }
@@ -111,6 +120,7 @@ pub(super) fn token_view(
         next_sync: next_sync(location.last_synced, location.last_full_sync, &location.uid, &pace),
         sync_interval: interval(pace.interval, location.pace.interval),
         full_sync_interval: interval(pace.full_interval, location.pace.full_interval),
+        notifications: channel::view(channels::of(connection, location.id)?.as_ref()),
     })
 }
 

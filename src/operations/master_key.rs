@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::notifications::channel;
 use super::{OperationError, sealed_place};
 use crate::secret::{PREVIOUS_KEY_FILE, Sealer, SecretError};
 use crate::store::Store;
@@ -13,6 +14,7 @@ pub(super) fn place(row: &Row) -> String {
     match row {
         Row::Key(name) => name.clone(),
         Row::ContentToken(uid) => sealed_place(uid),
+        Row::NotificationSecret(uid) | Row::NextNotificationSecret(uid) => channel::sealed_place(uid),
     }
 }
 

@@ -8,6 +8,7 @@
 //!   [`checkin`] and [`report`] are what a device says.
 //! - onwards: [`reconcile`] plans and records; [`locations`] (with [`licences`], [`sync`] and [`users`]) talks to Apple, one task per
 //!   location; [`wake`] pushes the devices.
+//! - from outside: [`notifications`] of Apple's, which are hints of what to read.
 //! - for bad days: [`backup`] and [`restore`], [`master_key`], [`doctor`]; [`clock_watch`] for clocks that jump.
 //! - beside: [`alerts`] tell an administrator what needs a person; [`housekeeping`] forgets what is over.
 //! - outwards: [`differences`] explains what Apple, vppd and devices do not agree about; [`look`] makes the [`view`]s that the doors show.
@@ -30,6 +31,7 @@ pub mod licences;
 pub mod locations;
 pub mod look;
 pub mod master_key;
+pub mod notifications;
 pub mod pause;
 pub mod reconcile;
 pub mod report;

@@ -111,6 +111,11 @@ pub(super) async fn run_task(context: &Shared, round: &mut Round, task: tasks::T
     result
 }
 
+/// Reads what has changed, whatever it is, and whoever asked.
+pub(super) async fn catch_up(context: &Shared, round: &mut Round) -> Result<(), OperationError> {
+    changes(context, round, &Progress::of(context, None)).await.map(|_| ())
+}
+
 /// Reads the assets and what was added; lists the assets whose counts show that there is more to know.
 async fn changes(context: &Shared, round: &mut Round, progress: &Progress) -> Result<Outcome, OperationError> {
     let mut outcome = Outcome::default();
@@ -268,20 +273,57 @@ pub(super) async fn count_for_waiting(context: &Shared, round: &mut Round) -> Re
     if outcome.assets.changed == 0 {
         return Ok(());
     }
-    let (differing, assigned) = context
+    let differing = context.store.read(move |c| assets::differing(c, id)).await?;
+    list_freed(context, round, differing, &progress, outcome).await
+}
+
+/// Reads the counts of one product, as [`count_for_waiting`] reads all.
+pub(super) async fn count_product(context: &Shared, round: &mut Round, adam_id: &str) -> Result<(), OperationError> {
+    let (mut kept, mut next) = (Vec::new(), Some(0));
+    while let Some(index) = next {
+        let reply = context.apple.assets_of_product(&round.token, adam_id, index).await;
+        let reply = ask(context, round, reply).await?;
+        see_owner(context, round, reply.mdm_info.as_ref()).await?;
+        // An Apple that knows no such filter lists everything.
+        kept.extend(reply.body.records.iter().filter(|record| record.adam_id.0 == adam_id).map(asset));
+        next = reply.body.next.filter(|next| *next > index);
+    }
+    if kept.is_empty() {
+        // Gone, or hidden: only a listing of all can tell.
+        return count_for_waiting(context, round).await;
+    }
+    let (id, now) = (round.location.id, context.clock.now());
+    let differing = context
         .store
-        .read(move |c| -> Result<_, StoreError> { Ok((assets::differing(c, id)?, assets::assigned(c, id)?)) })
+        .write(move |w| -> Result<_, StoreError> {
+            assets::replace(w, id, &kept, false, now)?;
+            assets::recount_elsewhere(w, id)?;
+            assets::differing(w, id)
+        })
         .await?;
+    list_freed(context, round, differing, &Progress::of(context, None), Outcome::default()).await
+}
+
+/// Lists the assets of which Apple counts fewer assignments than are known.
+async fn list_freed(
+    context: &Shared,
+    round: &mut Round,
+    differing: Vec<Differing>,
+    progress: &Progress,
+    mut outcome: Outcome,
+) -> Result<(), OperationError> {
     let freed = |differing: &Differing| differing.asset.assigned < differing.held && !differing.under_way;
     let freed: Vec<_> = differing.into_iter().filter(freed).map(|differing| differing.asset).collect();
     if freed.is_empty() {
         return Ok(());
     }
+    let id = round.location.id;
+    let assigned = context.store.read(move |c| assets::assigned(c, id)).await?;
     if !singly(&freed, assigned) {
-        full_applied(context, round, &progress, outcome).await?;
+        full_applied(context, round, progress, outcome).await?;
         return Ok(());
     }
-    list_singly(context, round, freed, &progress, &mut outcome).await?;
+    list_singly(context, round, freed, progress, &mut outcome).await?;
     Ok(context.store.write(move |w| assets::recount_elsewhere(w, id)).await?)
 }
 

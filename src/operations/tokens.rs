@@ -16,7 +16,7 @@ use crate::apple::{self, ContentToken};
 use crate::fault;
 use crate::model::LocationId;
 use crate::store::locations::{self, Location, Notes, Owner, TokenState};
-use crate::store::{StoreError, alerts, audit};
+use crate::store::{StoreError, alerts, audit, channels};
 
 /// Adds the token of a file: decodes it, asks Apple, claims the location and puts the first full sync in line. A new token
 /// of a location that is here already replaces the old one.
@@ -201,6 +201,7 @@ async fn keep(
                     locations::replace_token(w, known.id, &location.sealed_token, fingerprint, location.expires_at)?;
                     alerts::end(w, TOKEN_REFUSED, Some(known.id), None, now)?;
                     locations::set_claim_wanted(w, known.id, location.claim_wanted)?;
+                    channels::make_stale(w, known.id)?;
                     let (name, country) = (&location.location_name, &location.country);
                     locations::describe(w, known.id, name, country, &location.platform, &location.website)?;
                     known.id

@@ -34,6 +34,8 @@ pub struct StatusView {
     pub locations: usize,
     pub devices: usize,
     pub deployments: usize,
+    /// Locations of which Apple notifies vppd.
+    pub notified: usize,
     /// Things an administrator should know before anything else, in words.
     pub problems: Vec<String>,
 }
@@ -185,6 +187,7 @@ pub struct TokenView {
     /// How often changes are read, and everything; as the settings say unless said of this location.
     pub sync_interval: IntervalView,
     pub full_sync_interval: IntervalView,
+    pub notifications: NotificationsView,
 }
 
 /// A time between two syncs.
@@ -194,6 +197,27 @@ pub struct IntervalView {
     pub every: String,
     /// Said of this location; else it is what the settings say.
     pub own: bool,
+}
+
+/// Whether Apple notifies vppd of a location. Nothing depends on it but time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NotificationsView {
+    pub state: NotificationState,
+    /// Why Apple could not be told where to send them; empty when all is well.
+    pub failure: String,
+    pub last_heard: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotificationState {
+    /// Apple is not asked to.
+    Off,
+    /// Apple is being told where to send them, or that none are wanted any more.
+    Asking,
+    On,
+    /// Apple could not be told; tried again by itself.
+    Failing,
 }
 
 /// How things stand with Apple. `GET /v1/doctor/apple`.

@@ -193,14 +193,38 @@ pub fn unknown(connection: &Connection, id: &str, look_at: Timestamp) -> Result<
     Ok(())
 }
 
-/// Apple still works on it: look again later.
-pub fn look_again(connection: &Connection, id: &str, look_at: Timestamp) -> Result<(), StoreError> {
+/// Apple still works on it now: look again later.
+pub fn look_again(connection: &Connection, id: &str, look_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
     execute(
         connection,
-        "UPDATE licence_event SET next_look_at = ?2, looks = looks + 1 WHERE id = ?1",
-        params![id, micros(look_at)],
+        "UPDATE licence_event SET next_look_at = ?2, looked_at = ?3, looks = looks + 1 WHERE id = ?1",
+        params![id, micros(look_at), micros(now)],
     )?;
     Ok(())
+}
+
+/// Apple has news of the event: it is looked at now, or `gap` after the last look. False when it is none of ours.
+pub fn notified(
+    connection: &Connection,
+    location: LocationId,
+    event_id: &str,
+    now: Timestamp,
+    gap: Duration,
+) -> Result<bool, StoreError> {
+    execute(
+        connection,
+        "UPDATE licence_event SET next_look_at = min(coalesce(next_look_at, ?3), max(?3, coalesce(looked_at, 0) + ?4))
+             WHERE location_id = ?1 AND event_id = ?2 AND state = 'accepted'",
+        params![location.0, event_id, micros(now), gap.as_micros() as i64],
+    )?;
+    let sql = "SELECT EXISTS (SELECT 1 FROM licence_event WHERE location_id = ?1 AND event_id = ?2)";
+    Ok(row(connection, sql, params![location.0, event_id], |row| Ok(row.get(0)?))?.unwrap_or(false))
+}
+
+/// Whether a request of a location is being sent.
+pub fn any_sending(connection: &Connection, location: LocationId) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM licence_event WHERE location_id = ?1 AND state = 'sending')";
+    Ok(row(connection, sql, [location.0], |row| Ok(row.get(0)?))?.unwrap_or(false))
 }
 
 /// How an event ended for a pair that did not go through.

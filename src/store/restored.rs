@@ -27,6 +27,8 @@ fn mark(connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
     let at = micros(now);
     execute(connection, "UPDATE appliance SET restored_at = ?1, alive_at = ?1", [at])?;
     execute(connection, "UPDATE location SET full_sync_first = 1, assignments_version = NULL", [])?;
+    // Apple may have been told of another secret since.
+    execute(connection, "UPDATE notification_channel SET stale = 1, sealed_next = NULL, try_at = NULL", [])?;
     // Each may have been sent after the backup was made, and Apple may still be working on it: a listing tells.
     execute(
         connection,

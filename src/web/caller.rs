@@ -32,6 +32,13 @@ impl<A: Into<IpAddr>> From<A> for Neighbour {
     }
 }
 
+impl Neighbour {
+    /// Whether it is this machine: a proxy, say, behind which anybody may be.
+    pub fn is_loopback(self) -> bool {
+        self.0.is_loopback()
+    }
+}
+
 impl fmt::Display for Neighbour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {

@@ -21,6 +21,11 @@ pub async fn never(answer: Response) -> Response {
     }
 }
 
+/// The answer to somebody who has no business at the door for notifications, to which no device comes.
+pub fn stranger() -> Response {
+    StatusCode::FORBIDDEN.into_response()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

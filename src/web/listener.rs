@@ -85,6 +85,23 @@ pub async fn serve_tls(listener: TcpListener, tls: Arc<ArcSwap<TlsConfigs>>, rou
     open.wait().await;
 }
 
+/// Serves plain connections until told to stop, for a proxy on the same machine; else as [`serve_tls`].
+pub async fn serve_plain(listener: TcpListener, router: Router, limits: Limits) {
+    let open = TaskTracker::new();
+    let places = Arc::new(Semaphore::new(limits.connections));
+    while let Some(((stream, address), place)) = accept(&limits, &places, || listener.accept()).await {
+        let _ = stream.set_nodelay(true);
+        let (router, limits) = (router.clone(), limits.clone());
+        open.spawn(async move {
+            serve(stream, Caller { neighbour: address.ip().into(), certificate: None }, router, &limits).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    open.close();
+    open.wait().await;
+}
+
 /// `None` when the client breaks off or its TLS is not accepted.
 async fn handshake(stream: TcpStream, tls: &ArcSwap<TlsConfigs>, turns: &Semaphore) -> Option<TlsStream<TcpStream>> {
     let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await.ok()?;

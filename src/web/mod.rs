@@ -4,6 +4,7 @@
 //! - [`devices`]: the device listener (TLS): check-in, commands, SCEP. A message proves itself by its signature, or by
 //!   the client certificate of its connection ([`client_certificates`]).
 //! - [`control`]: the control socket, for the CLI on the same machine: file permission, and the peer's user for the audit.
+//! - [`notifications`]: where Apple sends notifications, if that is set up.
 //! - [`listener`]: accepting connections with limits, and letting go of them at the end; [`caller`] counts who holds how many.
 //! - [`request`], [`refusals`]: the limits of one request, and of those that are refused a certificate.
 //! - [`dismissal`]: what no answer to a device may do.
@@ -15,6 +16,7 @@ pub mod control;
 pub mod devices;
 pub mod dismissal;
 pub mod listener;
+pub mod notifications;
 pub mod refusals;
 pub mod request;
 pub mod tls;

@@ -1,5 +1,6 @@
-//! How often one neighbour may be refused a certificate. A challenge cannot be guessed, but opening a request costs an RSA
-//! decryption, so whoever brings one wrong request after the other rests for a while.
+//! How often one neighbour may be refused: a certificate, or a notification. Neither challenge nor secret can be guessed, but
+//! looking at a request costs something (an RSA decryption), so whoever brings one wrong request after the other rests for a
+//! while.
 //!
 //! Only refused requests count: a school behind one address may enrol as fast as it can.
 
@@ -60,7 +61,7 @@ impl Refusals {
         let (now, mut resting) = (self.clock.now(), self.resting.lock().unwrap_or_else(PoisonError::into_inner));
         resting.retain(|_, until| *until > now);
         resting.insert(neighbour, not_until.earliest_possible());
-        log::warn!("{neighbour} sends one wrong certificate request after the other and has to rest");
+        log::warn!("{neighbour} sends one wrong request after the other and has to rest");
     }
 
     /// How long this neighbour still has to rest, in whole seconds; `None` when it may ask.

@@ -1,5 +1,5 @@
 //! The device listener's TLS: the certificate is the administrator's, or one signed by the appliance's own server authority;
-//! under a second name clients are asked for theirs.
+//! under a second name clients are asked for theirs. And that of the door for notifications, which is the administrator's.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use secrecy::ExposeSecret;
 
 use super::client_certificates;
 use crate::clock::Clock;
-use crate::config::Devices;
+use crate::config::{Devices, Notifications};
 use crate::operations::keys::Keys;
 
 /// The listener cannot have its certificate.
 #[derive(Debug, thiserror::Error)]
-#[error("the device listener's certificate: {0}")]
+#[error("a listener's certificate: {0}")]
 pub struct CertificateError(String);
 
 /// The listener's TLS: one configuration for each name.
@@ -59,10 +59,7 @@ pub fn load_or_make(devices: &Devices, keys: &Keys, clock: &Clock) -> Result<Ser
                 Some(path) => certificates(path)?.into_iter().map(|der| der.to_vec()).collect(),
                 None => Vec::new(),
             };
-            let bytes = std::fs::read(key).map_err(|error| fail(&key.display().to_string(), &error))?;
-            let bytes = zeroize::Zeroizing::new(bytes);
-            let key = PrivateKeyDer::from_pem_slice(&bytes)
-                .map_err(|_| CertificateError(format!("{} holds no private key in PEM", key.display())))?;
+            let key = private_key(key)?;
             let chain = certificates(certificate)?;
             if let Some(name) = second.filter(|name| !holds_for(&chain, name)) {
                 return Err(CertificateError(format!(
@@ -82,22 +79,7 @@ pub fn load_or_make(devices: &Devices, keys: &Keys, clock: &Clock) -> Result<Ser
             (chain, key, vec![keys.server.certificate_der().to_vec()])
         }
     };
-    let config = |verifier: Option<Arc<dyn ClientCertVerifier>>| {
-        let builder = ServerConfig::builder_with_details(
-            Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
-            Arc::new(TlsTime(clock.clone())),
-        );
-        // TLS 1.2, of which rustls knows ECDHE with an AEAD only, and 1.3.
-        let builder = builder.with_safe_default_protocol_versions().map_err(|error| fail("TLS", &error))?;
-        let builder = match verifier {
-            Some(verifier) => builder.with_client_cert_verifier(verifier),
-            None => builder.with_no_client_auth(),
-        };
-        let config = builder.with_single_cert(chain.clone(), key.clone_key());
-        let mut config = config.map_err(|error| fail("certificate and key", &error))?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
-    };
+    let config = |verifier| server_config(chain.clone(), key.clone_key(), verifier, clock);
     let with_client_certificates = match second {
         None => None,
         Some(name) => {
@@ -108,6 +90,42 @@ pub fn load_or_make(devices: &Devices, keys: &Keys, clock: &Clock) -> Result<Ser
     };
     let configs = TlsConfigs { ordinary: config(None)?, with_client_certificates };
     Ok(Served { configs, anchors })
+}
+
+/// The certificate of the door for notifications; `None` when it speaks plain HTTP.
+pub fn notifications(settings: &Notifications, clock: &Clock) -> Result<Option<TlsConfigs>, CertificateError> {
+    let (Some(certificate), Some(key)) = (&settings.certificate, &settings.key) else { return Ok(None) };
+    let config = server_config(certificates(certificate)?, private_key(key)?, None, clock)?;
+    Ok(Some(TlsConfigs { ordinary: config, with_client_certificates: None }))
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    let bytes = std::fs::read(path).map_err(|error| CertificateError(format!("{}: {error}", path.display())))?;
+    let bytes = zeroize::Zeroizing::new(bytes);
+    PrivateKeyDer::from_pem_slice(&bytes)
+        .map_err(|_| CertificateError(format!("{} holds no private key in PEM", path.display())))
+}
+
+fn server_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    clock: &Clock,
+) -> Result<Arc<ServerConfig>, CertificateError> {
+    let fail = |what: &str, error: rustls::Error| CertificateError(format!("{what}: {error}"));
+    let builder = ServerConfig::builder_with_details(
+        Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
+        Arc::new(TlsTime(clock.clone())),
+    );
+    // TLS 1.2, of which rustls knows ECDHE with an AEAD only, and 1.3.
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| fail("TLS", error))?;
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| fail("certificate and key", error))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
 }
 
 fn holds_for(chain: &[CertificateDer<'_>], name: &str) -> bool {

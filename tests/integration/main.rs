@@ -20,6 +20,7 @@ mod independent;
 mod journey;
 mod layers;
 mod lessons;
+mod notifications;
 mod proofs;
 mod proxy;
 mod redaction;

@@ -37,9 +37,8 @@ pub async fn register(run: &Run<'_>, location: &str) -> anyhow::Result<()> {
 async fn until(run: &Run<'_>, email: &str, state: &str, command: &[&str]) -> anyhow::Result<()> {
     loop {
         let rows: Option<Vec<Row>> = run.ask(&["user", "list"]).await;
-        let stands_so = |row: &Row| {
-            row.email == email && row.registrations.iter().any(|at| state.is_empty() || at.state == state)
-        };
+        let stands_so =
+            |row: &Row| row.email == email && row.registrations.iter().any(|at| state.is_empty() || at.state == state);
         match rows {
             Some(rows) if rows.iter().any(stands_so) => return Ok(()),
             // Refused or lost: the next look tells.

@@ -54,7 +54,7 @@ pub async fn health(context: &Shared) -> Result<AppleHealthView, OperationError>
     let probe = context.apple.probe().await;
     let (limits, read_at) = context.apple.known_limits().await;
     keep_drift(context).await?;
-    let (us, now) = (context.mdm_id.clone(), context.clock.now());
+    let (us, now, settings) = (context.mdm_id.clone(), context.clock.now(), context.config().sync.clone());
     let (locations, drift) = context
         .store
         .read(move |c| -> Result<_, OperationError> {
@@ -63,7 +63,7 @@ pub async fn health(context: &Shared) -> Result<AppleHealthView, OperationError>
                 let error = failed.as_ref().and_then(|task| task.error.as_deref());
                 let error = error.and_then(|json| serde_json::from_str::<ErrorView>(json).ok());
                 Ok(AppleLocationView {
-                    token: look::token_view(c, location, &us, now)?,
+                    token: look::token_view(c, location, &us, &settings, now)?,
                     last_error: error.map(|error| error.message),
                     failed_at: failed.and_then(|task| task.finished_at),
                 })

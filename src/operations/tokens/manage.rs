@@ -12,7 +12,7 @@ use crate::operations::locations::bearer;
 use crate::operations::view::{TokenAddedView, TokenEditRequest, TokenOrderRequest, TokenRenewRequest, TokenView};
 use crate::operations::{Kind, OperationError, Shared, alerts, look, tokens};
 use crate::store::locations::{self, Location, Notes, Pace};
-use crate::store::{StoreError, audit};
+use crate::store::{StoreError, audit, channels};
 
 /// Puts a newer token of the same location in place of the old one. Everything that belongs to the location stays; calls
 /// that are under way with the old token are repeated with the new one.
@@ -74,7 +74,10 @@ pub async fn take_over(context: &Shared, name: String, who: &str) -> Result<Toke
     log::info!(vppd_location = subject.as_str(); "location \"{subject}\" was taken over by {who}");
     context
         .store
-        .write(move |w| -> Result<(), StoreError> { audit::write(w, now, &who, "location taken over", &subject) })
+        .write(move |w| -> Result<(), StoreError> {
+            channels::make_stale(w, location.id)?;
+            audit::write(w, now, &who, "location taken over", &subject)
+        })
         .await?;
     context.nudge(location.id);
     context.plan_now.notify_one();

@@ -9,6 +9,7 @@ use super::manage::find;
 use crate::clock::after;
 use crate::operations::locations::Round;
 use crate::operations::locations::standing::{ask, see_owner};
+use crate::operations::notifications::channel;
 use crate::operations::view::{TaskView, TokenRemovalView, TokenRemoveRequest};
 use crate::operations::{Kind, OperationError, Shared, licences, look, sync};
 use crate::store::assignments::{self, Holder};
@@ -217,6 +218,7 @@ async fn forget(
     task: &Task,
     words: String,
 ) -> Result<Option<Timestamp>, OperationError> {
+    channel::farewell(context, round).await?;
     let (id, task, now) = (round.location.id, task.id, context.clock.now());
     log::info!(vppd_location = round.location.name.as_str(); "the content token of \"{}\" was removed: {words}", round.location.name);
     context

@@ -165,11 +165,7 @@ fn a_sync_that_apple_spoils_changes_nothing_and_says_why() {
                 // What Apple asked us to wait has passed, and the good answer sets everything right.
                 app.wait(minutes(20)).await;
                 sync_now(&app, 12).await.expect(name);
-                assert_eq!(
-                    fingerprint(&app, BESIDE).await,
-                    before,
-                    "{name} changed something"
-                );
+                assert_eq!(fingerprint(&app, BESIDE).await, before, "{name} changed something");
             }
         }
         assert!(trap.accept().is_err(), "somebody followed the redirect");
