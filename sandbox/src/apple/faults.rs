@@ -174,7 +174,8 @@ pub enum Often {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct FaultRule {
-    /// The path after `/mdm/v2/`, or `metadata/lookup`, `public/lookup` or `artwork`; `None` is every endpoint.
+    /// The path after `/mdm/v2/`, or `metadata/lookup`, `organisations`, `public/lookup` or `artwork`; `None` is every
+    /// endpoint.
     #[serde(default)]
     pub endpoint: Option<String>,
     pub fault: Fault,

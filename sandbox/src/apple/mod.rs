@@ -105,6 +105,7 @@ impl Apple {
             tokens: HashMap::new(),
             products: BTreeMap::new(),
             listings: BTreeMap::new(),
+            developers: BTreeMap::new(),
             switches: Switches::default(),
             limits: Limits::default(),
             faults: Vec::new(),

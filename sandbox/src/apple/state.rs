@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::Listing;
+use super::catalogue::{Developer, Listing};
 use super::faults::FaultRule;
 use super::limits::Limits;
 use super::location::Location;
@@ -37,6 +37,8 @@ pub(super) struct State {
     pub products: BTreeMap<String, Product>,
     /// How the stores present products; one that is not here is presented as usual.
     pub listings: BTreeMap<String, Listing>,
+    /// Who may ask the metadata service for organisations, by the id of the key.
+    pub developers: BTreeMap<String, Developer>,
     pub switches: Switches,
     pub limits: Limits,
     pub faults: Vec<FaultRule>,
@@ -95,7 +97,8 @@ pub struct Counters {
 pub struct CallRecord {
     pub at: Timestamp,
     pub method: String,
-    /// The path after `/mdm/v2/`; for calls about products a name (`metadata/lookup`, `public/lookup`, `artwork`).
+    /// The path after `/mdm/v2/`; for calls about products a name (`metadata/lookup`, `organisations`,
+    /// `public/lookup`, `artwork`).
     pub endpoint: String,
     pub query: String,
     /// The location, once the token was accepted.

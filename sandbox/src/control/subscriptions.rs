@@ -11,8 +11,20 @@ use crate::apple::{NewSubscription, SeatKind};
 pub(super) fn routes() -> Router<Handles> {
     Router::new()
         .route("/locations/{uid}/subscriptions", post(add))
+        .route("/locations/{uid}/subscriptions/declare", post(declare))
         .route("/locations/{uid}/subscriptions/buy", post(buy))
         .route("/locations/{uid}/subscriptions/group-seats", post(give_by_group))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Declaration {
+    handled: bool,
+}
+
+async fn declare(State(handles): State<Handles>, Path(uid): Path<String>, Body(wish): Body<Declaration>) -> Done {
+    handles.apple.declare_subscriptions(&uid, wish.handled)?;
+    done()
 }
 
 async fn add(State(handles): State<Handles>, Path(uid): Path<String>, Body(new): Body<NewSubscription>) -> Done {

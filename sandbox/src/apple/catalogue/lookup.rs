@@ -56,7 +56,7 @@ impl State {
     }
 
     /// The location whose token came as a cookie. A bad one is as good as none.
-    fn cookie_location(&self, call: &Call, now: Timestamp) -> Option<&str> {
+    pub(super) fn cookie_location(&self, call: &Call, now: Timestamp) -> Option<&str> {
         let text = call.cookie.as_deref()?.split(';').find_map(|cookie| cookie.trim().strip_prefix("itvt="))?;
         let token = self.tokens.get(text)?;
         (token.expires > now && !token.revoked).then_some(token.u_id.as_str())

@@ -1,16 +1,19 @@
-//! What the stores tell about products: the content metadata lookup of the volume store, the public lookup, and icons.
+//! What the stores tell about products: the content metadata lookup of the volume store, the metadata service for
+//! organisations, the public lookup, and icons.
 //!
 //! None of it is needed to assign a licence. Names, countries and custom apps decide what is told to whom; a token, sent as
 //! a cookie, only shows what its location owns. Answers that are not there are empty, not errors.
 
 mod icon;
 mod lookup;
+mod organisations;
 mod public;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub(super) use self::organisations::Developer;
 use super::Apple;
 use super::admin::AdminError;
 use super::calls::{Answered, instead};
@@ -70,6 +73,7 @@ pub struct NewVersion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Counter {
     Lookup,
+    Organisations,
     Public,
     Artwork,
 }
@@ -79,6 +83,7 @@ impl Counter {
         match path {
             LOOKUP_PATH => Some(Counter::Lookup),
             PUBLIC_PATH => Some(Counter::Public),
+            _ if path.starts_with(organisations::PATH) => Some(Counter::Organisations),
             _ => path.starts_with(ARTWORK_PATH).then_some(Counter::Artwork),
         }
     }
@@ -87,6 +92,7 @@ impl Counter {
     pub(super) fn name(self) -> &'static str {
         match self {
             Counter::Lookup => "metadata/lookup",
+            Counter::Organisations => "organisations",
             Counter::Public => "public/lookup",
             Counter::Artwork => "artwork",
         }
@@ -132,6 +138,7 @@ impl State {
     fn serve(&self, counter: Counter, call: &Call, now: Timestamp) -> Result<Reply, Refusal> {
         match counter {
             Counter::Lookup => self.lookup(call, now),
+            Counter::Organisations => self.organisations(call, now),
             Counter::Public => self.public_lookup(call),
             Counter::Artwork => Ok(icon::serve(call.path.trim_start_matches(ARTWORK_PATH))),
         }

@@ -67,6 +67,12 @@ impl Subscription {
 }
 
 impl Apple {
+    /// Somebody declares, or takes it back, that the location handles subscriptions.
+    pub fn declare_subscriptions(&self, u_id: &str, handled: bool) -> Result<(), AdminError> {
+        self.lock().known_location(u_id)?.subscriptions_enabled = handled;
+        Ok(())
+    }
+
     /// A subscription is bought, or changed; seats that are held stay. The location has to have declared that it handles
     /// subscriptions.
     pub fn add_subscription(&self, u_id: &str, new: NewSubscription) -> Result<(), AdminError> {

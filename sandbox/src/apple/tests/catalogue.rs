@@ -152,3 +152,88 @@ async fn icons_are_pictures_of_the_size_asked_for() {
         assert_eq!(world.outcome(&path(name)).status, 404, "{name}");
     }
 }
+
+const KEY_ID: &str = "2X9R4HXF34";
+const TEAM_ID: &str = "57246542CJ";
+
+/// A developer's key and what it signs.
+struct Signer(rcgen::KeyPair);
+
+impl Signer {
+    fn known_to(world: &World) -> Signer {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        world.apple.allow_developer(KEY_ID, TEAM_ID, key.public_key_raw().to_vec());
+        Signer(key)
+    }
+
+    fn token(&self, header: Value, claims: Value) -> String {
+        use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+        use base64::Engine as _;
+        use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE;
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, self.0.serialized_der()).unwrap();
+        let signed = format!("{}.{}", URL_SAFE.encode(header.to_string()), URL_SAFE.encode(claims.to_string()));
+        let signature = pair.sign(&aws_lc_rs::rand::SystemRandom::new(), signed.as_bytes()).unwrap();
+        format!("Bearer {signed}.{}", URL_SAFE.encode(signature))
+    }
+}
+
+impl World {
+    fn catalog(&self, token: &str, list: &str, query: &str, with_token: bool) -> Got {
+        let cookie = format!("itvt={}", self.token);
+        let path = format!("/v1/catalog/nl/{list}");
+        let call = self.store_call(&path, query, with_token.then_some(cookie.as_str()));
+        self.outcome(&Call { authorization: Some(token.to_owned()), ..call })
+    }
+}
+
+#[test]
+fn the_service_for_organisations_wants_a_developers_token_and_tells_what_is_owned() {
+    let world = World::new();
+    let signer = Signer::known_to(&world);
+    let now = world.time.clock().now().as_second();
+    let (header, claims) =
+        (json!({"alg": "ES256", "kid": KEY_ID}), json!({"iss": TEAM_ID, "iat": now, "exp": now + 600}));
+    let good = signer.token(header.clone(), claims.clone());
+    let apps = "stoken-authenticated-apps";
+    let query =
+        format!("ids={APP},{BOOK},999&platform=iphone&additionalPlatforms=ipad,mac&extend[apps]=latestVersionInfo");
+    world.listing(Listing { custom: true, ..Listing::default() });
+    let got = world.catalog(&good, apps, &query, true);
+    let data = got.json["data"].as_array().unwrap();
+    assert_eq!((got.status, data.len(), &data[0]["id"]), (200, 1, &json!(APP)));
+    let ios = &data[0]["attributes"]["platformAttributes"]["ios"];
+    assert_eq!(
+        (&ios["bundleId"], &ios["latestVersionInfo"]["versionDisplay"]),
+        (&json!("com.example.app1600000011"), &json!("1.0"))
+    );
+    let books = world.catalog(&good, "stoken-authenticated-books", &query, true).json;
+    assert_eq!((books["data"].as_array().unwrap().len(), &books["data"][0]["type"]), (1, &json!("books")));
+
+    let unknown = world.catalog(&good, apps, "ids=999&platform=iphone", true);
+    assert_eq!((unknown.status, unknown.json), (200, json!({"data": []})));
+    for (query, with_token) in [(query.as_str(), false), ("ids=&platform=iphone", true), ("platform=iphone", true)] {
+        let got = world.catalog(&good, apps, query, with_token);
+        assert_eq!((got.status, &got.json["errors"][0]["code"]), (403, &json!("40300")), "{query}");
+    }
+    for query in ["ids=1", "ids=1&platform=ipod", "ids=1&platform=iphone&country=nl"] {
+        assert_eq!(world.catalog(&good, apps, query, true).status, 400, "{query}");
+    }
+    let stranger = Signer(rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap());
+    let changed = |of: &Value, name: &str, value: Value| {
+        let mut of = of.clone();
+        of[name] = value;
+        of
+    };
+    for bad in [
+        stranger.token(header.clone(), claims.clone()),
+        signer.token(changed(&header, "kid", json!("other")), claims.clone()),
+        signer.token(changed(&header, "alg", json!("none")), claims.clone()),
+        signer.token(header.clone(), changed(&claims, "iss", json!("other"))),
+        signer.token(header.clone(), changed(&claims, "exp", json!(now))),
+        signer.token(header.clone(), changed(&claims, "iat", json!(now + 60))),
+        signer.token(header, changed(&claims, "exp", json!(now + 15_777_001))),
+        "Bearer x".to_owned(),
+    ] {
+        assert_eq!(world.catalog(&bad, apps, &query, true).status, 401, "{bad}");
+    }
+}
