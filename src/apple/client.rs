@@ -23,7 +23,8 @@ use super::content_token::ContentToken;
 use super::contract::Noticed;
 use super::error::{Answer, AppleError, RetryCause, TokenProblemKind, classify};
 use super::limits::{Endpoint, HARD_AGE, Limits, SOFT_AGE, ServiceConfig};
-use super::transport::{Failure, Incoming, Outgoing, Transport};
+use super::transport::{Failure, Incoming, JSON, Outgoing, Transport};
+use super::wire::subscriptions::SubscriptionsPage;
 use super::wire::{
     Asset, AssetRef, AssetsLists, Assignment, AssignmentsList, ClientConfig, ClientConfigRequest, Envelope,
     EventResponse, EventStatus, ManageAssetsRequest, ManageUsersRequest, MdmInfo, Paging, RevokeAssetsRequest,
@@ -200,6 +201,7 @@ pub struct AppleClient {
     calls: [AtomicU64; Endpoint::ALL.len()],
     spare_pages: Semaphore,
     noticed: Noticed,
+    paces: stores::Paces,
 }
 
 #[derive(Default)]
@@ -227,6 +229,7 @@ impl AppleClient {
             calls: Default::default(),
             spare_pages: Semaphore::new(SPARE_PAGES),
             noticed: Noticed::default(),
+            paces: stores::Paces::default(),
         })
     }
 
@@ -352,6 +355,16 @@ impl AppleClient {
     ) -> Result<Reply<Page<Assignment>>, AppleError> {
         let query = [("pageIndex", index.to_string()), ("serialNumber", serial.to_owned())];
         self.read(location, Endpoint::Assignments, &query, read_page::<Assignment, AssignmentsList>).await
+    }
+
+    /// A page of subscriptions (Apple: Managing Subscriptions): the first, or the one at a cursor.
+    pub async fn subscriptions_page(
+        &self,
+        location: &Location,
+        cursor: &str,
+    ) -> Result<Reply<SubscriptionsPage>, AppleError> {
+        let cursor = (!cursor.is_empty()).then(|| ("cursor", cursor.to_owned()));
+        self.read(location, Endpoint::Subscriptions, cursor.as_slice(), read_json).await
     }
 
     /// Asks to give every asset to every serial number (Apple: Associate Assets). The caller keeps to the limits.
@@ -560,7 +573,9 @@ impl AppleClient {
             method: if call.body.is_some() { Method::POST } else { Method::GET },
             url: self.url(call, config)?,
             token: location.map(|location| location.token.text()),
+            cookie: None,
             body: call.body.clone(),
+            accept: JSON,
         };
         let changes = call.body.is_some();
         let incoming = self.transport.exchange(outgoing).await.map_err(|failure| failed(failure, changes))?;
@@ -672,5 +687,6 @@ fn usable(base: &Uri) -> bool {
     scheme && base.query().is_none() && !host.is_empty() && !authority.as_str().contains('@')
 }
 
+pub mod stores;
 #[cfg(test)]
 mod tests;

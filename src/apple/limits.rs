@@ -30,10 +30,11 @@ pub enum Endpoint {
     UpdateUsers,
     RetireUsers,
     Status,
+    Subscriptions,
 }
 
 impl Endpoint {
-    pub const ALL: [Endpoint; 12] = [
+    pub const ALL: [Endpoint; 13] = [
         Endpoint::ServiceConfig,
         Endpoint::ClientConfig,
         Endpoint::Assets,
@@ -46,6 +47,7 @@ impl Endpoint {
         Endpoint::UpdateUsers,
         Endpoint::RetireUsers,
         Endpoint::Status,
+        Endpoint::Subscriptions,
     ];
 
     /// Path below the base address.
@@ -63,13 +65,14 @@ impl Endpoint {
             Endpoint::UpdateUsers => "users/update",
             Endpoint::RetireUsers => "users/retire",
             Endpoint::Status => "status",
+            Endpoint::Subscriptions => "subscriptions",
         }
     }
 
-    /// Key in the `urls` of `service/config`. None for `service/config` itself.
+    /// Key in the `urls` of `service/config`. None for `service/config` itself and for what Apple's list does not have.
     fn key(self) -> Option<&'static str> {
         match self {
-            Endpoint::ServiceConfig => None,
+            Endpoint::ServiceConfig | Endpoint::Subscriptions => None,
             Endpoint::ClientConfig => Some("clientConfig"),
             Endpoint::Assets => Some("getAssets"),
             Endpoint::Assignments => Some("getAssignments"),
@@ -144,6 +147,8 @@ pub struct ServiceConfig {
     urls: BTreeMap<Endpoint, Uri>,
     /// Apple's template for links of invitations; the built-in one when absent.
     invitation: Option<String>,
+    /// Where Apple says that the content metadata lookup is; to be checked before it is followed.
+    pub(super) metadata_lookup: Option<Uri>,
 }
 
 /// What stands for the code in the template of invitations.
@@ -166,7 +171,8 @@ impl ServiceConfig {
         let template = reply.urls.get("invitationEmail").and_then(serde_json::Value::as_str);
         let template = template.filter(|text| text.contains(CODE) && text.parse().is_ok_and(|url| trusted(&url)));
         let invitation = template.map(str::to_owned);
-        ServiceConfig { limits: Limits::read(&reply.limits), urls: urls.collect(), invitation }
+        let metadata_lookup = reply.urls.get("contentMetadataLookup").and_then(|url| url.as_str()?.parse().ok());
+        ServiceConfig { limits: Limits::read(&reply.limits), urls: urls.collect(), invitation, metadata_lookup }
     }
 
     /// The link of an invitation (Apple: Managing Users).
@@ -185,7 +191,7 @@ impl ServiceConfig {
 }
 
 /// Scheme, host and port. None for an address without a host, or with a user name in it.
-fn origin(url: &Uri) -> Option<(String, String, u16)> {
+pub(super) fn origin(url: &Uri) -> Option<(String, String, u16)> {
     let scheme = url.scheme_str()?.to_ascii_lowercase();
     let authority = url.authority().filter(|authority| !authority.as_str().contains('@'))?;
     let port = authority.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });

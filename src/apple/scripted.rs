@@ -29,6 +29,7 @@ pub struct Received {
     pub path: String,
     pub query: String,
     pub authorization: String,
+    pub cookie: String,
     pub content_type: String,
     pub body: String,
 }
@@ -127,6 +128,7 @@ async fn read(request: Request<Incoming>, at: Timestamp) -> Received {
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         authorization: header("authorization"),
+        cookie: header("cookie"),
         content_type: header("content-type"),
         body: String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap(),
     }

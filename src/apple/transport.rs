@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -45,9 +45,16 @@ pub(super) struct Outgoing<'a> {
     pub method: Method,
     pub url: Uri,
     pub token: Option<&'a SecretString>,
+    /// Name and value.
+    pub cookie: Option<(&'static str, &'a SecretString)>,
     /// JSON.
     pub body: Option<Bytes>,
+    /// Which kinds of replies are wanted.
+    pub accept: &'static str,
 }
+
+/// The usual [`Outgoing::accept`].
+pub(super) const JSON: &str = "application/json";
 
 pub(super) struct Incoming {
     pub status: u16,
@@ -122,7 +129,7 @@ impl Transport {
         *request.method_mut() = outgoing.method;
         *request.uri_mut() = outgoing.url;
         let headers = request.headers_mut();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static(outgoing.accept));
         headers.insert(USER_AGENT, self.user_agent.clone());
         if outgoing.body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -132,6 +139,12 @@ impl Transport {
             let mut value = HeaderValue::from_str(&bearer).map_err(|_| unusable())?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
+        }
+        if let Some((name, secret)) = outgoing.cookie {
+            let cookie = format!("{name}={}", secret.expose_secret());
+            let mut value = HeaderValue::from_str(&cookie).map_err(|_| unusable())?;
+            value.set_sensitive(true);
+            headers.insert(COOKIE, value);
         }
         Ok(request)
     }

@@ -3,6 +3,7 @@
 //!
 //! Knows the client and nothing of what becomes of the records.
 
+pub mod subscriptions;
 mod users;
 
 use std::collections::BTreeMap;

@@ -4,6 +4,8 @@
 //!
 //! Knows nothing of HTTP and decides nothing.
 
+pub mod subscriptions;
+
 use std::collections::BTreeMap;
 use std::fmt;
 

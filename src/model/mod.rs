@@ -1,14 +1,16 @@
-//! The plain nouns of vppd, as everyone here means them: identifiers, deployments, registered users, and where an
-//! app stands on a device.
+//! The plain nouns of vppd, as everyone here means them: identifiers, deployments, registered users, where an app
+//! stands on a device, and what the stores tell of an app.
 //!
 //! No I/O, no clock, nothing else of vppd. Apple's identifiers stay text in Apple's spelling.
 
 mod app;
+mod app_info;
 mod deployment;
 mod ids;
 mod user;
 
 pub use app::App;
+pub use app_info::{AppInfo, ICON_SIDE};
 pub use deployment::{Purpose, Target, TargetError};
 pub use ids::{CommandUuid, DeploymentId, DeviceId, EventRef, LocationId, PersonId, Pricing, SerialNumber};
 pub use user::{InviteCode, UserStatus, UserVerb};
