@@ -144,6 +144,12 @@ pub fn of_location(connection: &Connection, location: LocationId) -> Result<Vec<
     )
 }
 
+/// Whether this is owned as a book.
+pub fn is_book(connection: &Connection, adam_id: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT max(product_type = 'Book') FROM asset WHERE adam_id = ?1";
+    Ok(row(connection, sql, [adam_id], |row| Ok(row.get::<_, Option<bool>>(0)?))?.flatten().unwrap_or(false))
+}
+
 /// The apps and books that no other location has.
 pub fn only_under(connection: &Connection, location: LocationId) -> Result<BTreeSet<String>, StoreError> {
     let sql = "SELECT DISTINCT adam_id FROM asset a WHERE location_id = ?1
@@ -236,9 +242,21 @@ pub fn assigned(connection: &Connection, location: LocationId) -> Result<i64, St
     Ok(row(connection, sql, [location.0], |row| Ok(row.get::<_, f64>(0)?))?.unwrap_or(0.0) as i64)
 }
 
-/// The bundle identifier of an app, if a device has told it.
+/// The bundle identifier of an app, if the store or a device has told it.
 pub fn bundle_id(connection: &Connection, adam_id: &str) -> Result<Option<String>, StoreError> {
     row(connection, "SELECT bundle_id FROM product WHERE adam_id = ?1", [adam_id], |row| Ok(row.get(0)?))
+}
+
+/// The store told the bundle identifier of an app: what devices say of it does not count any more.
+pub fn bundle_id_by_store(connection: &Connection, adam_id: &str, bundle_id: &str) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "INSERT INTO product (adam_id, bundle_id, by_store) VALUES (?1, ?2, 1)
+         ON CONFLICT DO UPDATE SET bundle_id = excluded.bundle_id, by_store = 1
+             WHERE bundle_id <> excluded.bundle_id OR by_store = 0",
+        [adam_id, bundle_id],
+    )?;
+    Ok(())
 }
 
 /// A device told the bundle identifier of an app. The first word stays: a lying device cannot rename an app for others.

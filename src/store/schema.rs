@@ -13,12 +13,13 @@ use rusqlite_migration::{M, Migrations};
 use super::StoreError;
 use crate::fault;
 
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("migrations/001_first.sql"),
     include_str!("migrations/002_safety.sql"),
     include_str!("migrations/003_users.sql"),
     include_str!("migrations/004_sync.sql"),
     include_str!("migrations/005_notifications.sql"),
+    include_str!("migrations/006_metadata.sql"),
 ];
 
 /// Copies that are kept, the newest.

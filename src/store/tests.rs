@@ -280,3 +280,108 @@ async fn changed_counts_and_licences_taken_back_are_remembered_for_a_while() {
     let taken: Vec<_> = seen.1.into_iter().map(|taken| taken.assignment).collect();
     assert_eq!(taken, [held("100", "A")], "B has it again");
 }
+
+#[tokio::test]
+async fn what_a_store_told_is_asked_again_by_its_age_and_stays_when_the_store_falls_silent() {
+    use crate::model::AppInfo;
+    use metadata::{Fresh, Kept, Shelf, Wanted};
+    let (_folder, store) = open();
+    let at = |hours: u64| crate::clock::after(now(), Duration::from_secs(3600 * hours));
+    let told: Result<(), StoreError> = store
+        .write(move |w| {
+            let leeds = locations::add(w, &location("Leeds"))?;
+            let mac = assets::Asset { platforms: vec!["macOS".into()], ..asset("2", 5, 0) };
+            assets::replace(w, leeds, &[asset("1", 5, 0), mac], true, now())?;
+            let seats = subscriptions::Subscription {
+                adam_id: "900".into(),
+                parent_adam_id: Some("3".into()),
+                status: "ACTIVE".into(),
+                period_end: "2027-02-01".into(),
+                assigned: subscriptions::Seats { renewing: 1, expiring: 2 },
+                available: subscriptions::Seats::default(),
+                total: subscriptions::Seats { renewing: 1, expiring: 2 },
+            };
+            let others = subscriptions::Subscription {
+                parent_adam_id: Some("1".into()),
+                adam_id: "901".into(),
+                ..seats.clone()
+            };
+            subscriptions::replace(w, leeds, &[seats.clone(), others.clone()], true)?;
+            assert_eq!(subscriptions::all(w)?, [(leeds, others.clone()), (leeds, seats.clone())]);
+
+            let (nl, be) = (shelf("nl"), shelf("be"));
+            let wanted = |shelf: &Shelf, now| {
+                let after = jiff::Timestamp::checked_sub(now, jiff::SignedDuration::from_hours(24)).unwrap();
+                let wanted = metadata::wanted(w, leeds, shelf, Fresh { after, now })?;
+                Ok::<_, StoreError>(wanted.into_iter().map(|one| (one.adam_id, one.known)).collect::<Vec<_>>())
+            };
+            let named =
+                |pairs: &[(&str, bool)]| pairs.iter().map(|(id, known)| ((*id).to_owned(), *known)).collect::<Vec<_>>();
+            assert_eq!(wanted(&nl, at(0))?, named(&[("1", false), ("2", false), ("3", false)]));
+            let all = metadata::wanted(w, leeds, &nl, Fresh { after: at(0), now: at(0) })?;
+            let (kind, platforms) = ("App".into(), vec!["macOS".into()]);
+            assert_eq!(all[1], Wanted { adam_id: "2".into(), product_type: kind, platforms, known: false });
+
+            let info = AppInfo { name: "One".into(), bundle_ids: vec!["a.one".into()], ..AppInfo::default() };
+            assets::learn_bundle_id(w, "1", "a.liar")?;
+            assert_eq!(metadata::keep(w, "1", &nl, Some(&info), at(0))?, Kept::Usual);
+            assert_eq!(assets::bundle_id(w, "1")?.as_deref(), Some("a.one"));
+            assert_eq!(metadata::keep(w, "2", &nl, None, at(0))?, Kept::FirstMiss);
+            assert_eq!(metadata::keep(w, "2", &nl, None, at(1))?, Kept::Missing);
+            assert_eq!(wanted(&nl, at(2))?, named(&[("3", false)]));
+            assert_eq!(wanted(&be, at(2))?.len(), 3, "another country's store");
+            assert_eq!(wanted(&nl, at(24))?, named(&[("1", true), ("3", false)]));
+            assert_eq!(wanted(&nl, "2026-11-01T06:00:00Z".parse().unwrap())?.len(), 3, "the clock was put back");
+            assert_eq!(metadata::keep(w, "1", &nl, None, at(24))?, Kept::FirstMiss);
+            assert_eq!(metadata::known(w)?, [("1".to_owned(), nl.clone(), info.clone())], "the old words stay");
+            assert_eq!(metadata::keep(w, "1", &nl, Some(&info), at(25))?, Kept::Back);
+
+            subscriptions::replace(w, leeds, std::slice::from_ref(&seats), false)?;
+            assert_eq!(subscriptions::all(w)?.len(), 2, "nothing is gone by a listing that did not hold still");
+            subscriptions::replace(w, leeds, &[], true)?;
+            metadata::keep(w, "77", &nl, Some(&info), at(0))?;
+            metadata::forget_before(w, at(100))?;
+            assert_eq!(metadata::known(w)?.len(), 1, "what is owned stays, what nobody owns goes");
+            Ok(())
+        })
+        .await;
+    told.unwrap();
+}
+
+fn shelf(storefront: &str) -> metadata::Shelf {
+    metadata::Shelf { storefront: storefront.into(), platform: "enterprisestore".into() }
+}
+
+#[tokio::test]
+async fn an_icon_is_wanted_once_and_again_when_it_lies_elsewhere() {
+    use metadata::{Fresh, Icon};
+    let (_folder, store) = open();
+    let done: Result<(), StoreError> = store
+        .write(|w| {
+            let at = |hours: u64| crate::clock::after(now(), Duration::from_secs(3600 * hours));
+            let fresh = |hours: u64| Fresh { after: at(hours.saturating_sub(24)), now: at(hours) };
+            let lies_at = |url: &str, country: &str| {
+                let info = crate::model::AppInfo { icon_url: url.into(), ..Default::default() };
+                metadata::keep(w, "1", &shelf(country), Some(&info), now())
+            };
+            lies_at("https://b", "nl")?;
+            lies_at("https://a", "be")?;
+            lies_at("", "de")?;
+            let one = |url: &str| vec![("1".to_owned(), url.to_owned())];
+            assert_eq!(metadata::icons_wanted(w, fresh(0))?, one("https://a"), "one of several");
+            metadata::keep_icon(w, "1", "https://a", None, at(24))?;
+            assert_eq!(metadata::icons_wanted(w, fresh(25))?, []);
+            assert_eq!((metadata::icons_wanted(w, fresh(48))?, metadata::icon(w, "1")?), (one("https://a"), None));
+            let icon = Icon { media_type: "image/png".into(), picture: vec![1, 2] };
+            metadata::keep_icon(w, "1", "https://a", Some(&icon), at(48))?;
+            assert_eq!(metadata::icons_wanted(w, fresh(500))?, []);
+            lies_at("https://0", "be")?;
+            assert_eq!(metadata::icons_wanted(w, fresh(500))?, one("https://0"));
+            metadata::keep_icon(w, "1", "https://0", None, at(500))?;
+            assert_eq!(metadata::icon(w, "1")?, Some(icon), "the old one stays until there is a new one");
+            assert_eq!(metadata::icons_wanted(w, fresh(524))?, one("https://0"));
+            Ok(())
+        })
+        .await;
+    done.unwrap();
+}
