@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::apple::developer_key::DeveloperKey;
 use crate::apple::{AppleClient, ClientOptions, Timeouts};
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -32,8 +33,8 @@ use crate::operations::archive::DATABASE;
 use crate::operations::clock_watch::ClockWatch;
 use crate::operations::keys::Keys;
 use crate::operations::{
-    Context, DeviceIndex, Shared, backup, clock_watch, doctor, housekeeping, locations, master_key, reconcile, restore,
-    wake,
+    Context, DeviceIndex, Shared, backup, clock_watch, doctor, housekeeping, locations, master_key, metadata,
+    reconcile, restore, wake,
 };
 use crate::proxy::Proxy;
 use crate::secret::Sealer;
@@ -90,6 +91,7 @@ pub struct Daemon {
     pub address: SocketAddr,
     control: Option<UnixListener>,
     devices: Option<TcpListener>,
+    developer_key: Option<DeveloperKey>,
     tls: Arc<ArcSwap<tls::TlsConfigs>>,
     /// The door for notifications, if it is wanted; and its TLS, if it speaks that itself.
     notifications: Option<TcpListener>,
@@ -137,6 +139,7 @@ impl Daemon {
             requests_per_second: config.apple.requests_per_second,
         })?;
         let push = push_client(&config, &clock).map_err(CannotStart::settings)?;
+        let developer_key = developer_key(&config).map_err(CannotStart::settings)?;
         let index = DeviceIndex::default();
         for pin in store.read(devices::pins).await? {
             index.put(pin);
@@ -174,6 +177,7 @@ impl Daemon {
             index,
             plan_now: Arc::default(),
             wake_now: Arc::default(),
+            metadata_now: Arc::default(),
             workers: Arc::default(),
             clock_watch,
         });
@@ -185,6 +189,7 @@ impl Daemon {
             address,
             control: Some(control),
             devices: Some(devices),
+            developer_key,
             tls: Arc::new(ArcSwap::from_pointee(served.configs)),
             notifications,
             notifications_tls: notifications_tls.map(|configs| Arc::new(ArcSwap::from_pointee(configs))),
@@ -238,6 +243,7 @@ impl Daemon {
         spawn(tasks, "planner", reconcile::run(context.clone()));
         spawn(tasks, "pushes", wake::run(context.clone()));
         spawn(tasks, "housekeeping", housekeeping::run(context.clone()));
+        spawn(tasks, "metadata", metadata::run(context.clone(), self.developer_key.take()));
         spawn(tasks, "backups", backup::run(context.clone()));
         spawn(tasks, "certificate", reload::renew_certificate(context.clone(), self.tls.clone()));
         if let Some(limit) = sd_notify::watchdog_enabled() {
@@ -302,6 +308,14 @@ fn site_authority(config: &Config) -> anyhow::Result<Option<Arc<SiteAuthority>>>
 
 fn proxy(settings: Option<&config::Proxy>, key: &'static str) -> anyhow::Result<Option<Proxy>> {
     settings.map(Proxy::load).transpose().context(key)
+}
+
+/// The key for Apple's metadata service for organisations, if the settings name one.
+fn developer_key(config: &Config) -> anyhow::Result<Option<DeveloperKey>> {
+    let Some(file) = &config.metadata.developer_key else { return Ok(None) };
+    let what = || format!("[metadata] developer-key, {}", file.path.display());
+    let pem = zeroize::Zeroizing::new(std::fs::read(&file.path).with_context(what)?);
+    Ok(Some(DeveloperKey::from_pem(&pem, &file.key_id, &file.team_id).with_context(what)?))
 }
 
 fn push_client(config: &Config, clock: &Clock) -> anyhow::Result<Option<PushClient>> {

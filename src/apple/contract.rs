@@ -126,6 +126,15 @@ const ASSIGNMENTS: Shape = page!(("assignments", List(&ASSIGNMENT)));
 const USER: Shape =
     Object(&[("clientUserId", Text), ("email", Text), ("idHash", Text), ("inviteCode", Text), ("status", USER_STATUS)]);
 const USERS: Shape = page!(("users", List(&USER)));
+const SEATS: Shape = Object(&[("renewing", Number), ("expiring", Number)]);
+const SUBSCRIPTION: Shape = Object(&[
+    ("parentAdamId", Maybe(&Id)),
+    ("adamId", Id),
+    ("status", Word(&["ACTIVE", "INACTIVE", "PAUSED"])),
+    ("periodEndDate", Text),
+    ("counts", Object(&[("assigned", SEATS), ("available", SEATS), ("total", SEATS)])),
+]);
+const SUBSCRIPTIONS: Shape = reply!(("subscriptions", List(&SUBSCRIPTION)), ("nextCursor", Text), ("versionId", Text));
 const ACCEPTED: Shape = reply!(("eventId", Text));
 const STATUS: Shape = reply!(
     ("eventStatus", Word(&["PENDING", "COMPLETE", "FAILED"])),
@@ -143,6 +152,7 @@ fn of(endpoint: Endpoint) -> &'static Shape {
         Endpoint::Assets => &ASSETS,
         Endpoint::Assignments => &ASSIGNMENTS,
         Endpoint::Users => &USERS,
+        Endpoint::Subscriptions => &SUBSCRIPTIONS,
         Endpoint::Associate
         | Endpoint::Disassociate
         | Endpoint::Revoke

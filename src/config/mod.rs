@@ -13,6 +13,7 @@ mod duration;
 mod enrolment;
 mod identity;
 mod log;
+mod metadata;
 mod notifications;
 mod planner;
 mod problem;
@@ -35,6 +36,7 @@ pub use duration::{parse as parse_duration, show as show_duration};
 pub use enrolment::{Enrolment, Proof};
 pub use identity::{Identity, Scep};
 pub use log::{Level, Log, Target};
+pub use metadata::{DeveloperKeyFile, Metadata, Sources};
 pub use notifications::Notifications;
 pub use planner::Planner;
 pub use problem::{ConfigErrors, Position, Problem};
@@ -59,6 +61,7 @@ pub struct Config {
     pub enrolment: Enrolment,
     pub identity: Identity,
     pub sync: Sync,
+    pub metadata: Metadata,
     pub planner: Planner,
     pub log: Log,
     pub backup: Backup,
@@ -126,6 +129,7 @@ fn read(text: &str) -> (Config, Vec<Fault>, Vec<NamedFile>) {
         enrolment: reader.section("enrolment", |section| Enrolment::read(section, second_name)),
         identity: reader.section("identity", |section| Identity::read(section, scep)),
         sync: reader.section("sync", Sync::read),
+        metadata: reader.section("metadata", Metadata::read),
         planner: reader.section("planner", Planner::read),
         log: reader.section("log", Log::read),
         backup: reader.section("backup", Backup::read),

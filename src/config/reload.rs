@@ -29,6 +29,7 @@ impl Config {
         hold(&old.certificate, &mut read.certificate, "[notifications] certificate", keep);
         hold(&old.key, &mut read.key, "[notifications] key", keep);
         hold(&apns.base_url, &mut new.apns.base_url, "[apns] base-url", keep);
+        hold(&self.metadata.developer_key, &mut new.metadata.developer_key, "[metadata] developer-key", keep);
         hold(&self.log.target, &mut new.log.target, "[log] target", keep);
         (new, waiting)
     }

@@ -13,6 +13,7 @@ fn defaults() -> Config {
         enrolment: Enrolment::default(),
         identity: Identity::default(),
         sync: Sync::default(),
+        metadata: Metadata::default(),
         planner: Planner::default(),
         log: Log::default(),
         backup: Backup::default(),
@@ -61,8 +62,16 @@ fn the_values_that_the_shipped_file_shows_are_the_defaults() {
 #[test]
 fn what_the_shipped_file_calls_not_set_are_the_files_that_can_be_named_and_a_few_keys_more() {
     let (_, faults, files) = read(&uncommented(true));
-    let more =
-        ["#url = ", "#directory = ", "#client-certificate-name = ", "#proxy = ", "#proxy-user = ", "#no-proxy = "];
+    let more = [
+        "#url = ",
+        "#directory = ",
+        "#client-certificate-name = ",
+        "#proxy = ",
+        "#proxy-user = ",
+        "#no-proxy = ",
+        "#key-id = ",
+        "#team-id = ",
+    ];
     let more: usize = more.iter().map(|key| SHIPPED.matches(key).count()).sum();
     assert_eq!((faults.len(), files.len() + more), (0, SHIPPED.matches(NOT_SET).count()));
 }
@@ -81,6 +90,7 @@ fn the_shipped_file_has_every_key_and_explains_it() {
     let scep = reader.section("identity.scep", Scep::read);
     reader.section("identity", |section| Identity::read(section, scep));
     reader.section("sync", Sync::read);
+    reader.section("metadata", Metadata::read);
     reader.section("planner", Planner::read);
     reader.section("log", Log::read);
     reader.section("backup", Backup::read);

@@ -1,20 +1,13 @@
 //! Deployments: adding and removing them. What follows from them is the planner's business.
 
+use super::catalogue::{Catalogue, resolve};
 use super::view::{DeployRequest, DeploymentView, PurposeView};
 use super::{Kind, OperationError, Shared, notify_after};
 use crate::model::{DeploymentId, Purpose, Target};
-use crate::store::{StoreError, audit, deployments, devices};
+use crate::store::{StoreError, assets, audit, deployments, devices};
 
 /// Adds a deployment. The same again gives the one that is there.
 pub async fn add(context: &Shared, request: DeployRequest, who: &str) -> Result<DeploymentView, OperationError> {
-    let adam_id = request.adam_id.trim().to_owned();
-    if adam_id.is_empty() || adam_id.len() > 20 || !adam_id.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(OperationError::invalid(
-            "adam-id",
-            format!("\"{}\" is no Adam ID: it consists of digits only", adam_id.chars().take(40).collect::<String>()),
-            "`vppd app list` shows the Adam IDs of what you own.",
-        ));
-    }
     let target: Target = request
         .to
         .parse()
@@ -27,6 +20,11 @@ pub async fn add(context: &Shared, request: DeployRequest, who: &str) -> Result<
     context
         .store
         .write(move |w| -> Result<DeploymentView, OperationError> {
+            let adam_id = resolve(w, &request.adam_id)?;
+            let catalogue = Catalogue::load(w)?;
+            if matches!(target, Target::AllDevices | Target::Serial(_)) && assets::is_book(w, &adam_id)? {
+                return Err(book(&adam_id, &catalogue.name(&adam_id)));
+            }
             let opposite = deployments::all(w)?
                 .into_iter()
                 .find(|known| known.adam_id == adam_id && known.target == target && known.purpose != purpose);
@@ -45,9 +43,22 @@ pub async fn add(context: &Shared, request: DeployRequest, who: &str) -> Result<
             let deployment = deployments::add(w, &adam_id, &target, purpose, now, &who)?;
             audit::write(w, now, &who, "deployment added", &format!("{} {} to {}", purpose.word(), adam_id, target))?;
             notify_after(w, &plan_now);
-            Ok(view(&deployment, in_scope(w, &deployment.target)?))
+            Ok(view(&deployment, &catalogue, in_scope(w, &deployment.target)?))
         })
         .await
+}
+
+fn book(adam_id: &str, name: &str) -> OperationError {
+    let name = if name.is_empty() { String::new() } else { format!(" (\"{name}\")") };
+    OperationError::new(
+        Kind::Conflict,
+        "book",
+        format!(
+            "{adam_id}{name} is a book: Apple gives books to people only, never to devices, and a licence that was given \
+             never comes back"
+        ),
+        "Nothing was changed. Deployments to devices are for apps.",
+    )
 }
 
 /// Removes a deployment: devices that are in no other lose the app, and then its licence comes back.
@@ -67,7 +78,7 @@ pub async fn remove(context: &Shared, id: i64, who: &str) -> Result<DeploymentVi
             let subject = format!("{} {} to {}", deployment.purpose.word(), deployment.adam_id, deployment.target);
             audit::write(w, now, &who, "deployment removed", &subject)?;
             notify_after(w, &plan_now);
-            Ok(view(&deployment, in_scope(w, &deployment.target)?))
+            Ok(view(&deployment, &Catalogue::load(w)?, in_scope(w, &deployment.target)?))
         })
         .await
 }
@@ -77,8 +88,8 @@ pub async fn list(context: &Shared) -> Result<Vec<DeploymentView>, OperationErro
     context
         .store
         .read(|c| -> Result<Vec<DeploymentView>, OperationError> {
-            let all = deployments::all(c)?;
-            all.iter().map(|deployment| Ok(view(deployment, in_scope(c, &deployment.target)?))).collect()
+            let (all, catalogue) = (deployments::all(c)?, Catalogue::load(c)?);
+            all.iter().map(|deployment| Ok(view(deployment, &catalogue, in_scope(c, &deployment.target)?))).collect()
         })
         .await
 }
@@ -93,10 +104,11 @@ fn in_scope(connection: &rusqlite::Connection, target: &Target) -> Result<u64, S
     )
 }
 
-fn view(deployment: &deployments::Deployment, devices: u64) -> DeploymentView {
+fn view(deployment: &deployments::Deployment, catalogue: &Catalogue, devices: u64) -> DeploymentView {
     DeploymentView {
         id: deployment.id.0,
         adam_id: deployment.adam_id.clone(),
+        name: catalogue.name(&deployment.adam_id),
         to: deployment.target.to_string(),
         purpose: match deployment.purpose {
             Purpose::Required => PurposeView::Required,

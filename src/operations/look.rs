@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::catalogue::Catalogue;
 use super::notifications::channel;
 use super::reconcile::{Planned, make_plan, named, verb_words};
 use super::view::*;
@@ -224,11 +225,13 @@ struct Seen {
     planned: Planned,
     /// What is known of each pair, by (product, device).
     known: HashMap<(u32, u32), pairs::Pair>,
+    catalogue: Catalogue,
 }
 
 async fn see(context: &Shared) -> Result<Seen, OperationError> {
     let planned = make_plan(context).await?;
     let kept = context.store.read(pairs::all).await?;
+    let catalogue = context.store.read(Catalogue::load).await?;
     let snapshot = &planned.loaded.snapshot;
     let product_of: HashMap<&str, u32> =
         (0u32..).zip(&snapshot.products).map(|(place, product)| (product.adam_id.as_str(), place)).collect();
@@ -241,7 +244,7 @@ async fn see(context: &Shared) -> Result<Seen, OperationError> {
             Some((key, pair))
         })
         .collect();
-    Ok(Seen { planned, known })
+    Ok(Seen { planned, known, catalogue })
 }
 
 impl Seen {
@@ -266,6 +269,7 @@ impl Seen {
         let names = Names { location, reason: known.map_or("", |pair| pair.progress.reason.as_str()), next: &next };
         PairView {
             adam_id: snapshot.products[step.product as usize].adam_id.clone(),
+            name: self.catalogue.name(&snapshot.products[step.product as usize].adam_id),
             serial: snapshot.devices[step.device as usize].serial.clone(),
             stage: stage(step.step, pair),
             why: explain(step.step, &names),
@@ -312,7 +316,7 @@ fn stage(step: Step, pair: Option<&Pair>) -> Stage {
     }
 }
 
-/// Every asset of every location.
+/// Every asset of every location, each by itself.
 pub async fn apps(context: &Shared) -> Result<Vec<AppView>, OperationError> {
     let kinds = kinds(context).await?;
     Ok(app_views(&see(context).await?, &kinds, None))
@@ -392,6 +396,7 @@ fn app_views(seen: &Seen, kinds: &Kinds, only: Option<u32>) -> Vec<AppView> {
                 adam_id: product.adam_id.clone(),
                 pricing_param: asset.pricing_param.clone(),
                 location: snapshot.locations[asset.location as usize].name.clone(),
+                locations: vec![snapshot.locations[asset.location as usize].name.clone()],
                 product_type,
                 bundle_id: product.bundle_id.clone(),
                 platforms,
@@ -406,6 +411,7 @@ fn app_views(seen: &Seen, kinds: &Kinds, only: Option<u32>) -> Vec<AppView> {
                 installed: tally.installed,
                 waiting: tally.waiting,
                 failed: tally.failed,
+                info: seen.catalogue.under(loaded.locations[asset.location as usize], &product.adam_id).cloned(),
             }
         })
         .collect()
@@ -527,10 +533,12 @@ pub async fn plan(context: &Shared) -> Result<PlanView, OperationError> {
     for action in &planned.plan.licences {
         for rectangle in rectangles(&action.pairs, limits) {
             let (assets, serials) = named(planned, &rectangle);
+            let names = assets.iter().map(|(adam_id, _)| seen.catalogue.name(adam_id)).collect();
             licences.push(LicenceActionView {
                 location: snapshot.locations[action.location as usize].name.clone(),
                 verb: action.verb.word().into(),
                 adam_ids: assets.into_iter().map(|(adam_id, _)| adam_id).collect(),
+                names,
                 serials,
                 why: verb_words(action.verb).into(),
             });
@@ -550,6 +558,7 @@ pub async fn plan(context: &Shared) -> Result<PlanView, OperationError> {
             }
             .into(),
             adam_id: snapshot.products[action.product as usize].adam_id.clone(),
+            name: seen.catalogue.name(&snapshot.products[action.product as usize].adam_id),
             why: explain(step, &Names::default()),
         }
     });

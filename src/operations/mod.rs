@@ -11,11 +11,14 @@
 //! - from outside: [`notifications`] of Apple's, which are hints of what to read.
 //! - for bad days: [`backup`] and [`restore`], [`master_key`], [`doctor`]; [`clock_watch`] for clocks that jump.
 //! - beside: [`alerts`] tell an administrator what needs a person; [`housekeeping`] forgets what is over.
+//! - for people to read: [`metadata`] asks Apple's stores what apps are called, [`catalogue`] finds them by it;
+//!   [`subscriptions`] are read and shown.
 //! - outwards: [`differences`] explains what Apple, vppd and devices do not agree about; [`look`] makes the [`view`]s that the doors show.
 
 pub mod alerts;
 pub mod archive;
 pub mod backup;
+pub mod catalogue;
 pub mod checkin;
 pub mod clock_watch;
 pub mod deployments;
@@ -31,11 +34,13 @@ pub mod licences;
 pub mod locations;
 pub mod look;
 pub mod master_key;
+pub mod metadata;
 pub mod notifications;
 pub mod pause;
 pub mod reconcile;
 pub mod report;
 pub mod restore;
+pub mod subscriptions;
 pub mod sync;
 pub mod tasks;
 pub mod tokens;
@@ -84,6 +89,8 @@ pub struct Context {
     pub plan_now: Arc<Notify>,
     /// Commands wait: wake devices.
     pub wake_now: Arc<Notify>,
+    /// There may be apps whose names are not known.
+    pub metadata_now: Arc<Notify>,
     pub workers: Arc<locations::Workers>,
     pub clock_watch: clock_watch::ClockWatch,
 }
@@ -119,6 +126,7 @@ impl Context {
         self.keys.anchors.store(Arc::new(anchors));
         self.plan_now.notify_one();
         self.wake_now.notify_one();
+        self.metadata_now.notify_one();
         self.workers.nudge_all();
     }
 

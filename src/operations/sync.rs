@@ -16,7 +16,7 @@ use super::locations::standing::{ask, see_owner, set_token_state};
 use super::locations::{Round, pace};
 use super::users::listing as people;
 use super::view::{SyncRequest, TaskView};
-use super::{OperationError, Shared, look};
+use super::{OperationError, Shared, look, subscriptions};
 use crate::apple::walk::{self, Seen};
 use crate::apple::wire;
 use crate::model::LocationId;
@@ -87,6 +87,10 @@ pub(super) async fn run_task(context: &Shared, round: &mut Round, task: tasks::T
     if outcome.is_ok() && round.location.token_state == TokenState::ReadOnly {
         // The account may have got the right meanwhile: the next change tells.
         set_token_state(context, round, TokenState::Valid, None).await?;
+    }
+    if outcome.is_ok() {
+        subscriptions::read(context, round).await;
+        context.metadata_now.notify_one();
     }
     let now = context.clock.now();
     let (ended, result) = match outcome {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use users::*;
+use crate::model::AppInfo;
 
 /// An error as every door answers it: `{"error": {...}}` with a fitting HTTP status.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
@@ -408,16 +409,33 @@ pub struct DifferenceView {
     pub why: String,
 }
 
-/// One asset under one location. `GET /v1/apps`.
+/// `GET /v1/apps?search=…`: which apps and books are listed. What is absent narrows nothing.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct AppQuery {
+    /// Part of the name, the developer, the bundle id or the number.
+    pub search: Option<String>,
+    /// Name or uId.
+    pub location: Option<String>,
+    /// `app` or `book`.
+    pub kind: Option<String>,
+    /// `iOS`, `macOS`, `tvOS`, `watchOS` or `visionOS`.
+    pub platform: Option<String>,
+    /// One entry under each location instead of one in all.
+    pub by_token: bool,
+}
+
+/// One asset, under one location or summed over several. `GET /v1/apps`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AppView {
     pub adam_id: String,
     pub pricing_param: String,
-    /// The location's name.
+    /// The location's name; of several, all names with commas between.
     pub location: String,
+    pub locations: Vec<String>,
     /// `App` or `Book`.
     pub product_type: String,
-    /// Known once a device has told it.
+    /// Known once the store or a device has told it.
     pub bundle_id: Option<String>,
     pub platforms: Vec<String>,
     pub device_assignable: bool,
@@ -437,6 +455,36 @@ pub struct AppView {
     pub installed: u64,
     pub waiting: u64,
     pub failed: u64,
+    /// What Apple's store tells of it; absent until it has.
+    pub info: Option<AppInfo>,
+}
+
+/// `GET /v1/subscriptions`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriptionView {
+    pub location: String,
+    pub adam_id: String,
+    /// Empty when it is not known.
+    pub name: String,
+    /// The app it belongs to.
+    pub parent_adam_id: Option<String>,
+    pub parent_name: String,
+    /// Apple's word: `ACTIVE`, `INACTIVE`, `PAUSED`.
+    pub status: String,
+    /// The day on which seats renew or expire.
+    pub period_end: String,
+    /// By the state of the assignment.
+    pub assigned: SeatsView,
+    pub available: SeatsView,
+    /// Owned in all.
+    pub total: SeatsView,
+}
+
+/// Seats by what happens to them at the end of the period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeatsView {
+    pub renewing: u64,
+    pub expiring: u64,
 }
 
 /// `GET /v1/apps/{adamId}`: the asset under each location, and where each pair stands.
@@ -450,6 +498,9 @@ pub struct AppDetailView {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PairView {
     pub adam_id: String,
+    /// The app's; empty when it is not known.
+    #[serde(default)]
+    pub name: String,
     pub serial: String,
     pub stage: Stage,
     /// One sentence for a person: why it is so and what happens next.
@@ -610,6 +661,7 @@ pub enum PurposeView {
 /// `POST /v1/deployments`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DeployRequest {
+    /// The app's number, bundle id or name.
     pub adam_id: String,
     /// `all-devices` or `serial:C02...`.
     pub to: String,
@@ -621,6 +673,9 @@ pub struct DeployRequest {
 pub struct DeploymentView {
     pub id: i64,
     pub adam_id: String,
+    /// The app's; empty when it is not known.
+    #[serde(default)]
+    pub name: String,
     pub to: String,
     pub purpose: PurposeView,
     pub created_at: Timestamp,
@@ -653,6 +708,9 @@ pub struct LicenceActionView {
     /// `associate` or `disassociate`.
     pub verb: String,
     pub adam_ids: Vec<String>,
+    /// In the same order; empty where it is not known.
+    #[serde(default)]
+    pub names: Vec<String>,
     pub serials: Vec<String>,
     pub why: String,
 }
@@ -662,5 +720,8 @@ pub struct CommandActionView {
     pub serial: String,
     pub request_type: String,
     pub adam_id: String,
+    /// The app's; empty when it is not known.
+    #[serde(default)]
+    pub name: String,
     pub why: String,
 }

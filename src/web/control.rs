@@ -22,10 +22,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::request::in_time;
 use crate::operations::tokens::{manage, removal};
-use crate::operations::view::ErrorBody;
+use crate::operations::view::{AppQuery, ErrorBody};
 use crate::operations::{
-    Kind, OperationError, Shared, alerts, backup, deployments, differences, doctor, enrol, look, pause, sync, tasks,
-    tokens,
+    Kind, OperationError, Shared, alerts, backup, catalogue, deployments, differences, doctor, enrol, look, pause,
+    subscriptions, sync, tasks, tokens,
 };
 
 /// `?all=true` on a list of alerts: those that have passed, too.
@@ -38,6 +38,7 @@ struct Alerts {
 /// `?location=NAME`: one location, by name or uId.
 #[derive(serde::Deserialize)]
 struct Chosen {
+    #[serde(default)]
     location: Option<String>,
 }
 
@@ -99,10 +100,24 @@ pub fn router(context: Shared) -> Router {
             })
             .delete(cancel_task),
         )
-        .route("/apps", get(|State(c): State<Shared>| async move { reply(look::apps(&c).await) }))
         .route(
-            "/apps/{adam_id}",
-            get(|State(c): State<Shared>, Segment(id): Segment<String>| async move { reply(look::app(&c, id).await) }),
+            "/apps",
+            get(|State(c): State<Shared>, query: Query<AppQuery>| async move {
+                reply(catalogue::list(&c, query.0).await)
+            }),
+        )
+        .route(
+            "/apps/{app}",
+            get(|State(c): State<Shared>, Segment(app): Segment<String>| async move {
+                reply(catalogue::show(&c, app).await)
+            }),
+        )
+        .route("/apps/{app}/icon", get(icon))
+        .route(
+            "/subscriptions",
+            get(|State(c): State<Shared>, query: Query<Chosen>| async move {
+                reply(subscriptions::list(&c, query.0.location).await)
+            }),
         )
         .route("/devices", get(|State(c): State<Shared>| async move { reply(look::devices(&c).await) }))
         .route(
@@ -320,6 +335,13 @@ async fn make_profile(State(context): State<Shared>, Extension(peer): Extension<
 async fn make_backup(State(context): State<Shared>, Extension(peer): Extension<Peer>) -> Response {
     match backup::make(&context, &peer.0).await {
         Ok(bytes) => ([(header::CONTENT_TYPE, "application/cms")], bytes).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn icon(State(context): State<Shared>, Segment(app): Named) -> Response {
+    match catalogue::icon(&context, app).await {
+        Ok(icon) => ([(header::CONTENT_TYPE, icon.media_type)], icon.picture).into_response(),
         Err(error) => failed(&error),
     }
 }
