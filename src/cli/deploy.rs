@@ -3,7 +3,7 @@
 use clap::{Subcommand, ValueEnum};
 
 use super::Session;
-use super::app::adam_id;
+use super::app::{app_name, title};
 use super::output::Page;
 use super::table::{Grid, clean, count, word};
 use crate::operations::view::{DeployRequest, DeploymentView, PurposeView};
@@ -13,8 +13,8 @@ pub enum Command {
     /// Bring an app to devices, or take it away
     #[command(after_help = ADD_EXAMPLES)]
     Add {
-        /// The number in the app's App Store address: 361309726 or id361309726
-        #[arg(long, value_name = "ADAMID", value_parser = adam_id)]
+        /// Its adamId (the number in its App Store address), its bundle id, or its whole name
+        #[arg(long, value_name = "APP", value_parser = app_name)]
         app: String,
         /// all-devices, or serial:SERIAL for one device
         #[arg(long, value_name = "DEVICES", value_parser = scope)]
@@ -37,6 +37,7 @@ A deployment to one device outranks one to all devices. To see what follows: vpp
 
 Examples:
   vppd deploy add --app 361309726 --to all-devices --purpose required
+  vppd deploy add --app com.apple.Pages --to all-devices --purpose required
   vppd deploy add --app 361309726 --to serial:DMPXK2ABCDEF --purpose uninstall";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -76,10 +77,11 @@ fn scope(text: &str) -> Result<String, String> {
 }
 
 fn sentence(verb: &str, deployment: &DeploymentView) -> String {
+    let (name, adam_id) = (clean(&deployment.name), clean(&deployment.adam_id));
+    let app = if name.is_empty() { adam_id } else { format!("{name} ({adam_id})") };
     format!(
-        "{verb} deployment {}: app {} {} for {} ({}). What happens now: vppd plan",
+        "{verb} deployment {}: app {app} {} for {} ({}). What happens now: vppd plan",
         deployment.id,
-        clean(&deployment.adam_id),
         word(&deployment.purpose),
         clean(&deployment.to),
         count(deployment.devices, "device", "devices")
@@ -91,15 +93,16 @@ fn list(deployments: &[DeploymentView], page: &Page) -> String {
         return "No deployments yet. Add one: vppd deploy add --app ADAMID --to all-devices --purpose required"
             .to_owned();
     }
-    let mut grid = Grid::new(&[">ID", "APP", "PURPOSE", "TO", ">DEVICES", "CREATED", "~BY"]);
+    let mut grid = Grid::new(&[">ID", "~APP", "PURPOSE", "TO", ">DEVICES", "?CREATED", "?ADAM ID", "~BY"]);
     for deployment in deployments {
         grid.row([
             deployment.id.to_string(),
-            deployment.adam_id.clone(),
+            title(&deployment.name, &deployment.adam_id).to_owned(),
             word(&deployment.purpose),
             deployment.to.clone(),
             deployment.devices.to_string(),
             page.time(deployment.created_at),
+            deployment.adam_id.clone(),
             deployment.created_by.clone(),
         ]);
     }
@@ -116,6 +119,7 @@ mod tests {
         let deployment = DeploymentView {
             id: 7,
             adam_id: "361309726".to_owned(),
+            name: String::new(),
             to: "all-devices".to_owned(),
             purpose: PurposeView::Required,
             created_at: time("06:00"),
@@ -123,12 +127,16 @@ mod tests {
             devices: 1,
         };
         let expected = "\
-ID  APP        PURPOSE   TO           DEVICES  CREATED           BY
- 7  361309726  required  all-devices        1  2026-11-02 06:00  root";
+ID  APP        PURPOSE   TO           DEVICES  CREATED           ADAM ID    BY
+ 7  361309726  required  all-devices        1  2026-11-02 06:00  361309726  root";
         assert_eq!(list(std::slice::from_ref(&deployment), &page(None)), expected);
         let added =
             "Added deployment 7: app 361309726 required for all-devices (1 device). What happens now: vppd plan";
         assert_eq!(sentence("Added", &deployment), added);
+        let named = DeploymentView { name: "Pages".to_owned(), ..deployment };
+        assert!(sentence("Added", &named).starts_with("Added deployment 7: app Pages (361309726) required"));
+        let narrow = list(&[named], &page(Some(80)));
+        assert!(narrow.contains("Pages") && narrow.lines().take(2).all(|line| line.chars().count() <= 80), "{narrow}");
     }
 
     #[test]

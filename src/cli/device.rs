@@ -77,7 +77,7 @@ fn show(detail: &DeviceDetailView, page: &Page) -> String {
         page,
     )];
     if !detail.pairs.is_empty() {
-        parts.push(app::pairs(&detail.pairs, "ADAM ID", |pair| pair.adam_id.clone(), page));
+        parts.push(app::pairs(&detail.pairs, "~APP", |pair| app::title(&pair.name, &pair.adam_id).to_owned(), page));
     }
     if !detail.commands.is_empty() {
         parts.push(commands(&detail.commands, page));

@@ -20,6 +20,7 @@ mod output;
 mod plan;
 mod report;
 mod service;
+mod subscription;
 mod sync;
 mod table;
 mod task;
@@ -101,6 +102,9 @@ pub enum Command {
     /// Show apps and books, their licences, and where they are
     #[command(subcommand)]
     App(app::Command),
+    /// Show subscriptions and their seats
+    #[command(subcommand)]
+    Subscription(subscription::Command),
     /// Show enrolled devices
     #[command(subcommand)]
     Device(device::Command),
@@ -192,6 +196,7 @@ async fn ask(command: Command, session: &Session) -> anyhow::Result<()> {
         Command::Alert(command) => alert::run(command, session).await,
         Command::Task(command) => task::run(command, session).await,
         Command::App(command) => app::run(command, session).await,
+        Command::Subscription(command) => subscription::run(command, session).await,
         Command::Device(command) => device::run(command, session).await,
         Command::Enrol(command) => enrol::run(command, session).await,
         Command::Deploy(command) => deploy::run(command, session).await,

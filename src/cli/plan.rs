@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::Session;
+use super::app::title;
 use super::output::Page;
 use super::table::Grid;
 use crate::operations::view::{PairView, PlanView};
@@ -39,28 +40,32 @@ fn render(plan: &PlanView, limit: usize, page: &Page) -> String {
 fn licences(plan: &PlanView, limit: usize, page: &Page) -> Option<String> {
     let mut grid = Grid::new(&["LOCATION", "REQUEST", "~APPS", "~DEVICES", "~WHY"]);
     for action in plan.licences.iter().take(limit) {
-        let (apps, serials) = (some(&action.adam_ids), some(&action.serials));
+        let name = |(place, adam_id): (usize, &String)| {
+            title(action.names.get(place).map_or("", String::as_str), adam_id).to_owned()
+        };
+        let apps: Vec<String> = action.adam_ids.iter().enumerate().map(name).collect();
+        let (apps, serials) = (some(&apps), some(&action.serials));
         grid.row([action.location.clone(), action.verb.clone(), apps, serials, action.why.clone()]);
     }
     part("Requests to Apple", plan.licences.len(), limit, grid, page)
 }
 
 fn commands(plan: &PlanView, limit: usize, page: &Page) -> Option<String> {
-    let mut grid = Grid::new(&["SERIAL", "COMMAND", "APP", "~WHY"]);
+    let mut grid = Grid::new(&["SERIAL", "COMMAND", "~APP", "~WHY"]);
     for action in plan.commands.iter().take(limit) {
         let (serial, command) = (action.serial.clone(), action.request_type.clone());
-        grid.row([serial, command, action.adam_id.clone(), action.why.clone()]);
+        grid.row([serial, command, title(&action.name, &action.adam_id).to_owned(), action.why.clone()]);
     }
     part("Commands to devices", plan.commands.len(), limit, grid, page)
 }
 
-fn pairs(title: &str, pairs: &[PairView], limit: usize, page: &Page) -> Option<String> {
-    let mut grid = Grid::new(&[">PLACE", "SERIAL", "APP", "~WHY"]);
+fn pairs(heading: &str, pairs: &[PairView], limit: usize, page: &Page) -> Option<String> {
+    let mut grid = Grid::new(&[">PLACE", "SERIAL", "~APP", "~WHY"]);
     for pair in pairs.iter().take(limit) {
         let place = pair.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
-        grid.row([place, pair.serial.clone(), pair.adam_id.clone(), pair.why.clone()]);
+        grid.row([place, pair.serial.clone(), title(&pair.name, &pair.adam_id).to_owned(), pair.why.clone()]);
     }
-    part(title, pairs.len(), limit, grid, page)
+    part(heading, pairs.len(), limit, grid, page)
 }
 
 /// A titled table; `None` when there is nothing in it.
@@ -96,6 +101,7 @@ mod tests {
             serial: serial.to_owned(),
             request_type: "InstallApplication".to_owned(),
             adam_id: "1".to_owned(),
+            name: "Pages".to_owned(),
             why: "its licence is assigned".to_owned(),
         }
     }
@@ -105,12 +111,14 @@ mod tests {
         let licence = LicenceActionView {
             location: "Leeds".to_owned(),
             verb: "associate".to_owned(),
-            adam_ids: vec!["1".to_owned()],
+            adam_ids: vec!["1".to_owned(), "2".to_owned()],
+            names: vec!["Pages".to_owned(), String::new()],
             serials: ["A", "B", "C", "D", "E"].map(str::to_owned).to_vec(),
             why: "required on all devices".to_owned(),
         };
         let waiting = PairView {
             adam_id: "2".to_owned(),
+            name: String::new(),
             serial: "F".to_owned(),
             stage: Stage::WaitingForLicence,
             why: "no licence is free".to_owned(),
@@ -132,13 +140,13 @@ mod tests {
 vppd is paused: nothing of this is done until `vppd resume`.
 
 Requests to Apple (1)
-LOCATION  REQUEST    APPS  DEVICES             WHY
-Leeds     associate  1     A, B, C and 2 more  required on all devices
+LOCATION  REQUEST    APPS      DEVICES             WHY
+Leeds     associate  Pages, 2  A, B, C and 2 more  required on all devices
 
 Commands to devices (3)
-SERIAL  COMMAND             APP  WHY
-G       InstallApplication  1    its licence is assigned
-H       InstallApplication  1    its licence is assigned
+SERIAL  COMMAND             APP    WHY
+G       InstallApplication  Pages  its licence is assigned
+H       InstallApplication  Pages  its licence is assigned
 ... and 1 more (--limit 0 shows all)
 
 Waiting for a licence (1)

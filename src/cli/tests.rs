@@ -232,7 +232,10 @@ async fn json_is_printed_as_the_server_has_sent_it() {
     assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), json!([deployment(1)]));
     let (result, printed) = ask_at(&socket, &["deploy", "list"]).await;
     result.unwrap();
-    assert!(printed.ends_with(" 1  361309726  required  all-devices        3  2026-11-02 06:00  root\n"), "{printed}");
+    assert!(
+        printed.ends_with(" 1  361309726  required  all-devices        3  2026-11-02 06:00  361309726  root\n"),
+        "{printed}"
+    );
 }
 
 #[tokio::test]
