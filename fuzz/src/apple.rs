@@ -3,6 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Value, from_slice};
 use vppd::apple::ContentToken;
+use vppd::apple::metadata::{catalog, lookup, public};
+use vppd::apple::wire::subscriptions::SubscriptionsPage;
 use vppd::apple::wire::{
     Asset, Assignment, ClientConfig, Envelope, EventResponse, EventStatus, Paging, User, parse_date,
 };
@@ -28,10 +30,16 @@ pub fn wire(bytes: &[u8]) {
     let _ = from_slice::<Paging>(bytes);
     let _ = from_slice::<ClientConfig>(bytes);
     let _ = from_slice::<EventResponse>(bytes);
+    let _ = from_slice::<SubscriptionsPage>(bytes);
     if let Ok(status) = from_slice::<EventStatus>(bytes) {
         assert!(!status.is_full_success() || status.is_final());
     }
     if let Ok(mut reply) = from_slice::<Value>(bytes) {
+        for read in [lookup::read, catalog::read, public::read] {
+            for info in read(&reply).into_iter().flat_map(|told| told.into_values()) {
+                assert!(info.name.len() <= 2000 && info.icon_url.len() <= 1000, "a store makes long texts");
+            }
+        }
         for asset in listed::<Asset>(&mut reply, "assets") {
             let _ = (asset.key(), asset.is_unlimited());
         }
