@@ -55,6 +55,9 @@ fn garbage_at_the_control_socket_is_answered_in_words() {
             ("location that is not there", "GET", "/v1/tokens/York", "", 404, "no location \"York\""),
             ("device that is not there", "GET", "/v1/devices/NOBODY", "", 404, "NOBODY"),
             ("app that is not there", "GET", "/v1/apps/77", "", 404, "77"),
+            ("icon that is not there", "GET", "/v1/apps/77/icon", "", 404, "no icon"),
+            ("filter that is none", "GET", "/v1/apps?by-token=maybe", "", 400, "cannot be read"),
+            ("location without subscriptions", "GET", "/v1/subscriptions?location=York", "", 404, "\"York\""),
             ("task number that is none", "GET", "/v1/tasks/seven", "", 404, "\"seven\" is no number"),
             ("task number beyond 64 bits", "GET", "/v1/tasks/99999999999999999999", "", 404, "is no number"),
             ("body that is no JSON", "POST", "/v1/tokens", "hello", 400, "it is not JSON"),
@@ -109,11 +112,11 @@ fn garbage_at_the_control_socket_is_answered_in_words() {
                 "expired already",
             ),
             (
-                "deployment of an app that is no number",
+                "deployment of an app that nobody knows",
                 "POST",
                 "/v1/deployments",
                 "{\"adam_id\":\"Reader\",\"to\":\"all-devices\",\"purpose\":\"required\"}",
-                400,
+                404,
                 "Reader",
             ),
             (
