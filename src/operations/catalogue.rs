@@ -30,9 +30,14 @@ pub(super) fn shelf(location: &Location) -> Shelf {
 
 impl Catalogue {
     pub fn load(connection: &Connection) -> Result<Catalogue, StoreError> {
+        Catalogue::of(connection, None)
+    }
+
+    /// The same with one app or book only.
+    pub fn of(connection: &Connection, only: Option<&str>) -> Result<Catalogue, StoreError> {
         let shelves = locations::all(connection)?.iter().map(|location| (location.id, shelf(location))).collect();
         let mut known: HashMap<String, Vec<(Shelf, AppInfo)>> = HashMap::new();
-        for (adam_id, shelf, info) in metadata::known(connection)? {
+        for (adam_id, shelf, info) in metadata::known(connection, only)? {
             known.entry(adam_id).or_default().push((shelf, info));
         }
         Ok(Catalogue { known, shelves })
@@ -77,7 +82,7 @@ pub(super) fn resolve(connection: &Connection, text: &str) -> Result<String, Ope
     let sought = text.to_lowercase();
     let mut names: BTreeMap<String, String> = BTreeMap::new();
     let mut found: BTreeMap<String, String> = BTreeMap::new();
-    for (adam_id, _, info) in metadata::known(connection)? {
+    for (adam_id, _, info) in metadata::known(connection, None)? {
         let bundle = info.bundle_ids.iter().any(|id| id.to_lowercase() == sought);
         if !sought.is_empty() && (bundle || info.name.to_lowercase() == sought) {
             found.insert(adam_id.clone(), info.name.clone());

@@ -21,7 +21,7 @@ pub async fn add(context: &Shared, request: DeployRequest, who: &str) -> Result<
         .store
         .write(move |w| -> Result<DeploymentView, OperationError> {
             let adam_id = resolve(w, &request.adam_id)?;
-            let catalogue = Catalogue::load(w)?;
+            let catalogue = Catalogue::of(w, Some(&adam_id))?;
             if matches!(target, Target::AllDevices | Target::Serial(_)) && assets::is_book(w, &adam_id)? {
                 return Err(book(&adam_id, &catalogue.name(&adam_id)));
             }
@@ -78,7 +78,7 @@ pub async fn remove(context: &Shared, id: i64, who: &str) -> Result<DeploymentVi
             let subject = format!("{} {} to {}", deployment.purpose.word(), deployment.adam_id, deployment.target);
             audit::write(w, now, &who, "deployment removed", &subject)?;
             notify_after(w, &plan_now);
-            Ok(view(&deployment, &Catalogue::load(w)?, in_scope(w, &deployment.target)?))
+            Ok(view(&deployment, &Catalogue::of(w, Some(&deployment.adam_id))?, in_scope(w, &deployment.target)?))
         })
         .await
 }

@@ -114,10 +114,15 @@ pub fn keep(
     })
 }
 
-/// Everything that is known, by adamId.
-pub fn known(connection: &Connection) -> Result<Vec<(String, Shelf, AppInfo)>, StoreError> {
-    let sql = "SELECT adam_id, storefront, platform, info FROM app_info WHERE info IS NOT NULL ORDER BY adam_id";
-    rows(connection, sql, [], |row| {
+/// Everything that is known, of one app or book or of all, by adamId.
+pub fn known(connection: &Connection, only: Option<&str>) -> Result<Vec<(String, Shelf, AppInfo)>, StoreError> {
+    let sql = match only {
+        Some(_) => "SELECT adam_id, storefront, platform, info FROM app_info WHERE adam_id = ?1 AND info IS NOT NULL",
+        None => {
+            "SELECT adam_id, storefront, platform, info FROM app_info WHERE ?1 IS NULL AND info IS NOT NULL ORDER BY adam_id"
+        }
+    };
+    rows(connection, sql, [only], |row| {
         let info = serde_json::from_str(&row.get::<_, String>(3)?);
         let info = info.map_err(|_| StoreError::Damaged("words of a store that are not JSON".into()))?;
         Ok((row.get(0)?, Shelf { storefront: row.get(1)?, platform: row.get(2)? }, info))

@@ -333,7 +333,7 @@ async fn what_a_store_told_is_asked_again_by_its_age_and_stays_when_the_store_fa
             assert_eq!(wanted(&nl, at(24))?, named(&[("1", true), ("3", false)]));
             assert_eq!(wanted(&nl, "2026-11-01T06:00:00Z".parse().unwrap())?.len(), 3, "the clock was put back");
             assert_eq!(metadata::keep(w, "1", &nl, None, at(24))?, Kept::FirstMiss);
-            assert_eq!(metadata::known(w)?, [("1".to_owned(), nl.clone(), info.clone())], "the old words stay");
+            assert_eq!(metadata::known(w, None)?, [("1".to_owned(), nl.clone(), info.clone())], "the old words stay");
             assert_eq!(metadata::keep(w, "1", &nl, Some(&info), at(25))?, Kept::Back);
 
             subscriptions::replace(w, leeds, std::slice::from_ref(&seats), false)?;
@@ -341,7 +341,7 @@ async fn what_a_store_told_is_asked_again_by_its_age_and_stays_when_the_store_fa
             subscriptions::replace(w, leeds, &[], true)?;
             metadata::keep(w, "77", &nl, Some(&info), at(0))?;
             metadata::forget_before(w, at(100))?;
-            assert_eq!(metadata::known(w)?.len(), 1, "what is owned stays, what nobody owns goes");
+            assert_eq!(metadata::known(w, None)?.len(), 1, "what is owned stays, what nobody owns goes");
             Ok(())
         })
         .await;
