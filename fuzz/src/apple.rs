@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, from_slice};
 use vppd::apple::ContentToken;
 use vppd::apple::metadata::{catalog, lookup, public};
+use vppd::apple::notification::{News, Notification};
 use vppd::apple::wire::subscriptions::SubscriptionsPage;
 use vppd::apple::wire::{
     Asset, Assignment, ClientConfig, Envelope, EventResponse, EventStatus, Paging, User, parse_date,
@@ -21,6 +22,20 @@ pub fn content_token(bytes: &[u8]) {
             Ok(again) => assert_eq!(again.fingerprint(), token.fingerprint()),
             Err(error) => panic!("a stored content token cannot be read again: {error}"),
         }
+    }
+}
+
+/// What Apple sends of its own accord.
+pub fn notification(bytes: &[u8]) {
+    match Notification::read(bytes) {
+        Ok(read) => {
+            for text in [&read.id, &read.uid, &read.kind] {
+                assert!((1..=200).contains(&text.len()) && !text.contains(char::is_control), "{text:?}");
+            }
+            assert!(read.event_id().is_none() || matches!(read.news, News::AssetManagement { .. }));
+        }
+        // An error says nothing of what it was.
+        Err(error) => assert!(error.to_string().len() < 60),
     }
 }
 

@@ -10,13 +10,14 @@ pub mod planner;
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their folders under `seeds`.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("mdm", devices::mdm),
     ("signature", devices::signature),
     ("scep", devices::scep),
     ("csr", devices::csr),
     ("content-token", apple::content_token),
     ("apple", apple::wire),
+    ("notification", apple::notification),
     ("control", people::control),
     ("config", people::config),
     ("planner", planner::planner),

@@ -34,8 +34,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+type Connector = Timed<HttpsConnector<WayOut<HttpConnector<Resolver>>>>;
+
 pub(super) struct Transport {
-    client: Client<Timed<HttpsConnector<WayOut<HttpConnector<Resolver>>>>, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
     clock: Clock,
     total: Duration,
     user_agent: HeaderValue,

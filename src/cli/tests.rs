@@ -190,7 +190,8 @@ async fn adding_a_token_follows_the_first_sync_to_its_end() {
             "expires_at": "2027-11-02T06:00:00Z", "state": "valid", "advice": "", "owner": {"holder": "us"},
             "assets": assets, "licences_owned": 0, "licences_assigned": 0, "added_at": "2026-11-02T06:00:00Z",
             "last_synced": null, "last_full_sync": null, "next_sync": null,
-            "sync_interval": {"every": "12h", "own": false}, "full_sync_interval": {"every": "7d", "own": false}
+            "sync_interval": {"every": "12h", "own": false}, "full_sync_interval": {"every": "7d", "own": false},
+            "notifications": { "state": "off", "failure": "", "last_heard": null }
         })
     };
     let task = |state: &str, error: Value| {

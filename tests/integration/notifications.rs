@@ -19,6 +19,7 @@ use vppd::store::channels::{self, Channel};
 use vppd::store::notifications::Hint;
 use vppd::store::{StoreError, locations, notifications};
 
+use crate::captured;
 use crate::support::*;
 
 const READER: &str = "1600000011";
@@ -146,7 +147,10 @@ fn journey(patch: Value) -> Outcome {
         it.app.sandbox.apple.buy(&it.app.uid, &AssetName::standard(READER), 1).unwrap();
         seconds += it.seconds_until(14).await;
         it.app.wait(minutes(30)).await;
-        it.app.assert_clean();
+        // An Apple of before 2026 refuses the newer types once; then it is asked for the older ones.
+        if patch.get("profile-2026").is_none() {
+            it.app.assert_clean();
+        }
         outcome = (it.app.stages(READER).await, it.app.holders(READER), seconds);
     });
     outcome
@@ -228,7 +232,8 @@ fn each_notification_leads_to_the_read_that_it_hints_at_and_a_repeated_one_to_no
 }
 
 #[test]
-fn strangers_learn_nothing_and_change_nothing() {
+fn strangers_learn_nothing_and_change_nothing_and_nobody_is_told_the_secret() {
+    let mark = captured::listen();
     story(|clock| async move {
         let it = Notified::start(clock, &[(READER, 5)], "").await;
         it.app.add_token("Leeds", false).await.unwrap();
@@ -258,6 +263,11 @@ fn strangers_learn_nothing_and_change_nothing() {
         assert_eq!(it.shown().await.last_heard, heard);
         assert_eq!(it.hints().await, []);
         assert_eq!(send(body.clone().into_bytes()).await, 200);
+        let vppd = |line: &String| !line.contains("request") && !line.contains("parsed");
+        let said: Vec<String> = captured::everything(mark).into_iter().filter(vppd).collect();
+        let key = url.rsplit('/').next().unwrap();
+        assert!(said.iter().any(|line| line.contains("Leeds")), "nothing was captured");
+        assert!(said.iter().all(|line| !line.contains(&secret) && !line.contains(key)), "the log tells a secret");
     });
 }
 

@@ -127,6 +127,7 @@ fn no_secret_is_told_anywhere_along_a_journey() {
             &["pause", "--reason", "a test"],
             &["resume"],
             &["check"],
+            &["doctor", "apple"],
         ] {
             both(&app, &mut said, arguments).await;
         }

@@ -60,7 +60,7 @@ pub(in crate::operations) async fn keep(
         return Ok(Some(at));
     }
     // Also looks who holds the location by now: telling Apple writes our name on it.
-    if !round.location.owner.as_ref().is_some_and(|owner| owner.id == context.mdm_id)
+    if round.location.owner.as_ref().is_none_or(|owner| owner.id != context.mdm_id)
         || !licences::still_ours(context, round).await?
     {
         return Ok(None);
