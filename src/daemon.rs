@@ -159,9 +159,7 @@ impl Daemon {
                 )
             }
         };
-        let notifications_tls = tls::notifications(&config.notifications, &clock)
-            .context("[notifications]")
-            .map_err(CannotStart::settings)?;
+        let notifications_tls = tls::notifications(&config.notifications, &clock).map_err(CannotStart::settings)?;
         let clock_watch = ClockWatch::new(&clock);
         let context = Arc::new(Context {
             settings: ArcSwap::from_pointee(config),

@@ -26,6 +26,7 @@
 //!  device  ──check-in, SCEP──► web ─► operations ─► store ─┐
 //!  person  ──control socket──► web ─► operations ─► store ─┤
 //!  Apple   ◄──apple── operations::locations ─────► store ─┤
+//!  Apple   ──notification──► web ─► operations ──► store ─┤
 //!                                                          ▼
 //!                           store::snapshot ─► licensing::plan ─► operations::reconcile
 //!                                                                   │            │

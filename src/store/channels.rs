@@ -65,18 +65,18 @@ pub fn prepare(connection: &Connection, location: LocationId, key: &str, next: &
     execute(
         connection,
         "INSERT INTO notification_channel (location_id, path_key, sealed_next) VALUES (?1, ?2, ?3)
-         ON CONFLICT (location_id) DO UPDATE SET sealed_next = excluded.sealed_next",
+         ON CONFLICT (location_id) DO UPDATE SET sealed_next = excluded.sealed_next, stale = 0",
         params![location.0, key, next],
     )?;
     Ok(())
 }
 
-/// Apple has taken the address and the secret that were prepared.
+/// Apple has taken the address and the secret that were prepared. One that has become stale meanwhile stays so.
 pub fn confirmed(connection: &Connection, location: LocationId, url: &str, now: Timestamp) -> Result<(), StoreError> {
     execute(
         connection,
         "UPDATE notification_channel SET sealed_secret = coalesce(sealed_next, sealed_secret), sealed_next = NULL,
-             told_url = ?2, stale = 0, confirmed_at = ?3, failures = 0, failure = '', try_at = NULL
+             told_url = ?2, confirmed_at = ?3, failures = 0, failure = '', try_at = NULL
          WHERE location_id = ?1",
         params![location.0, url, micros(now)],
     )?;

@@ -19,10 +19,17 @@ use crate::clock::Clock;
 use crate::config::{Devices, Notifications};
 use crate::operations::keys::Keys;
 
-/// The listener cannot have its certificate.
+/// A listener cannot have its certificate, or an outgoing connection its roots.
 #[derive(Debug, thiserror::Error)]
-#[error("a listener's certificate: {0}")]
+#[error("{0}")]
 pub struct CertificateError(String);
+
+impl CertificateError {
+    /// The error with the thing that it is about.
+    fn of(self, what: &str) -> CertificateError {
+        CertificateError(format!("{what}: {}", self.0))
+    }
+}
 
 /// The listener's TLS: one configuration for each name.
 #[derive(Debug)]
@@ -51,6 +58,10 @@ pub struct Served {
 
 /// Loads the certificate that the settings name, or makes one.
 pub fn load_or_make(devices: &Devices, keys: &Keys, clock: &Clock) -> Result<Served, CertificateError> {
+    served(devices, keys, clock).map_err(|error| error.of("the device listener's certificate"))
+}
+
+fn served(devices: &Devices, keys: &Keys, clock: &Clock) -> Result<Served, CertificateError> {
     let fail = |what: &str, error: &dyn std::fmt::Display| CertificateError(format!("{what}: {error}"));
     let second = devices.client_certificate_name.as_deref();
     let (chain, key, anchors) = match (&devices.certificate, &devices.key) {
@@ -95,7 +106,9 @@ pub fn load_or_make(devices: &Devices, keys: &Keys, clock: &Clock) -> Result<Ser
 /// The certificate of the door for notifications; `None` when it speaks plain HTTP.
 pub fn notifications(settings: &Notifications, clock: &Clock) -> Result<Option<TlsConfigs>, CertificateError> {
     let (Some(certificate), Some(key)) = (&settings.certificate, &settings.key) else { return Ok(None) };
-    let config = server_config(certificates(certificate)?, private_key(key)?, None, clock)?;
+    let config = certificates(certificate)
+        .and_then(|chain| server_config(chain, private_key(key)?, None, clock))
+        .map_err(|error| error.of("the certificate for notifications"))?;
     Ok(Some(TlsConfigs { ordinary: config, with_client_certificates: None }))
 }
 
