@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use super::{OperationError, Shared, alerts, clock_watch, doctor};
 use crate::schedule::KEPT;
-use crate::store::{
-    self, commands, devices, events, history, metadata, notifications, tasks, times, user_events,
-};
+use crate::store::{self, commands, devices, events, history, metadata, notifications, tasks, times, user_events};
 
 /// How often last-seen times go to disk.
 const FLUSH: Duration = Duration::from_secs(60);

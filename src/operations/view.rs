@@ -6,8 +6,8 @@ mod users;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use users::*;
 use crate::model::AppInfo;
+pub use users::*;
 
 /// An error as every door answers it: `{"error": {...}}` with a fitting HTTP status.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]

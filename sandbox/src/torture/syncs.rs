@@ -156,7 +156,7 @@ async fn sync(run: &Run<'_>) -> anyhow::Result<()> {
 
 async fn judge(run: &Run<'_>, refusals: &BTreeMap<String, u64>) -> anyhow::Result<Outcome> {
     let (rows, alerts) = loop {
-        let rows: Option<Vec<AssetRow>> = run.ask(&["app", "list"]).await;
+        let rows: Option<Vec<AssetRow>> = run.ask(&["app", "list", "--by-token"]).await;
         let alerts: Option<Vec<AlertRow>> = run.ask(&["alert", "list", "--all"]).await;
         if let (Some(rows), Some(alerts)) = (rows, alerts) {
             break (rows, alerts);
