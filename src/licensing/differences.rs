@@ -20,7 +20,7 @@ pub enum Cause {
     Refunded,
     /// One location had fewer and another as many more around the same time.
     Transferred,
-    /// A device, known or not, holds a licence that vppd has not assigned.
+    /// A device, known or not, or a user of ours holds a licence that vppd has not assigned.
     AssignedOutside,
     /// A licence that vppd knew of is gone from Apple without vppd having asked.
     TakenBackOutside,
@@ -54,8 +54,8 @@ pub struct AssetOf {
 pub struct Beside {
     /// By how many licences syncs have seen an asset change, and when.
     pub counted: Vec<(AssetOf, i64, Timestamp)>,
-    /// What those hold whom the snapshot does not know: other serial numbers, and users that are not ours.
-    pub strangers: Vec<(AssetOf, Holder)>,
+    /// What those hold whom the snapshot does not know, other serial numbers and users, and whether it is a user of ours.
+    pub strangers: Vec<(AssetOf, Holder, bool)>,
     /// What was taken back without vppd having asked, and when that was seen.
     pub taken_back: Vec<(AssetOf, Holder, Timestamp)>,
     /// By how many assignments Apple's count of an asset is more than what it has listed.
@@ -95,9 +95,9 @@ pub fn differences(snapshot: &Snapshot, beside: &Beside) -> Vec<Difference> {
         licences: 1,
         seen_at: None,
     };
-    rows.extend(beside.strangers.iter().map(|(asset, holder)| match holder {
-        Holder::Serial(_) => row(asset, Cause::AssignedOutside, holder),
-        Holder::User(_) => row(asset, Cause::ForeignUser, holder),
+    rows.extend(beside.strangers.iter().map(|(asset, holder, ours)| match holder {
+        Holder::User(_) if !ours => row(asset, Cause::ForeignUser, holder),
+        _ => row(asset, Cause::AssignedOutside, holder),
     }));
     rows.extend(beside.taken_back.iter().map(|(asset, holder, seen_at)| Difference {
         seen_at: Some(*seen_at),

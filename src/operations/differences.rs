@@ -55,7 +55,10 @@ fn beside(
     let counted = history::count_changes(c)?.into_iter().filter_map(|change| {
         Some((asset(change.location, change.adam_id, change.pricing_param)?, change.delta, change.seen_at))
     });
-    let strangers = history::held_by_strangers(c)?.into_iter().filter_map(|(location, row)| held(location, row));
+    let strangers = history::held_by_strangers(c)?.into_iter().filter_map(|strange| {
+        let (asset, holder) = held(strange.location, strange.assignment)?;
+        Some((asset, holder, strange.ours))
+    });
     let taken_back = history::still_taken_back(c)?.into_iter().filter_map(|taken| {
         let (asset, holder) = held(taken.location, taken.assignment)?;
         Some((asset, holder, taken.seen_at))

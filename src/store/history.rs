@@ -98,16 +98,27 @@ pub fn still_taken_back(connection: &Connection) -> Result<Vec<TakenBack>, Store
     })
 }
 
-/// What other holders than the known devices hold: users, and serial numbers that never enrolled. By location.
-pub fn held_by_strangers(connection: &Connection) -> Result<Vec<(LocationId, Assignment)>, StoreError> {
-    let sql = "SELECT a.location_id, a.adam_id, a.pricing_param, a.holder_kind, a.holder
+/// What another holder than the known devices holds.
+pub struct Strange {
+    pub location: LocationId,
+    pub assignment: Assignment,
+    /// The holder is a user whom vppd has registered.
+    pub ours: bool,
+}
+
+/// What users hold, and serial numbers that never enrolled.
+pub fn held_by_strangers(connection: &Connection) -> Result<Vec<Strange>, StoreError> {
+    let sql = "SELECT a.location_id, a.adam_id, a.pricing_param, a.holder_kind, a.holder,
+            a.holder_kind = 'user' AND EXISTS (SELECT 1 FROM user u WHERE u.location_id = a.location_id
+                AND u.client_user_id = a.holder AND u.person_id IS NOT NULL)
         FROM assignment a JOIN location l ON l.id = a.location_id AND l.generation = a.generation
         WHERE a.holder_kind = 'user' OR NOT EXISTS (SELECT 1 FROM device d
             WHERE d.serial = a.holder AND d.serial <> '')";
     rows(connection, sql, [], |row| {
         let (kind, holder): (String, String) = (row.get(3)?, row.get(4)?);
         let holder = if kind == "serial" { Holder::Serial(holder) } else { Holder::User(holder) };
-        Ok((LocationId(row.get(0)?), Assignment { adam_id: row.get(1)?, pricing_param: row.get(2)?, holder }))
+        let assignment = Assignment { adam_id: row.get(1)?, pricing_param: row.get(2)?, holder };
+        Ok(Strange { location: LocationId(row.get(0)?), assignment, ours: row.get(5)? })
     })
 }
 

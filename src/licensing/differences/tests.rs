@@ -129,7 +129,7 @@ fn strangers_and_what_was_taken_back_have_a_row_each() {
     let (stranger, user) = (Holder::Serial("X9".into()), Holder::User("someone".into()));
     let lost = Pair { app: App::Installed, ours: true, ..Pair::unknown(0, 0) };
     let beside = Beside {
-        strangers: vec![(asset(1), user), (asset(0), stranger)],
+        strangers: vec![(asset(1), user, false), (asset(0), stranger, false)],
         taken_back: vec![(asset(0), Holder::Serial("D0".into()), at(4))],
         unlisted: vec![(asset(1), 2)],
         ..Beside::default()
