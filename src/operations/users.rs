@@ -1,14 +1,16 @@
 //! Registered users: persons whom an administrator has registered at Apple, under one location or several, each with one
 //! GUID of ours. The doors write down what is wanted; the location's task carries it out.
 //!
-//! - [`requests`]: records what Apple is to be asked, asks, and follows it to its end;
-//! - [`listing`]: what Apple lists, taken over;
+//! - `needs`: what is needed now, packed into requests;
+//! - `requests`: records what Apple is to be asked, asks, and follows it to its end;
+//! - `listing`: what Apple lists, taken over;
 //! - `outcome`: what Apple's answers mean for one user;
 //! - [`foreign`]: users that other MDMs have made: shown, and retired on purpose;
 //! - [`shown`]: how a person and its registrations are shown.
 
 pub mod foreign;
 pub(super) mod listing;
+mod needs;
 mod outcome;
 pub(super) mod requests;
 pub mod shown;

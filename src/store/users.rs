@@ -4,11 +4,13 @@
 //! active, so that they can be shown, and belong to no person.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::{StoreError, execute, maybe_time, micros, persons, row, rows, time};
+use crate::clock::after;
 use crate::licensing::registration::{Details, Wanted};
 use crate::model::{InviteCode, LocationId, PersonId, UserStatus};
 
@@ -339,10 +341,29 @@ pub fn version(connection: &Connection, location: LocationId) -> Result<Option<S
     Ok(found?.flatten())
 }
 
-/// Whether a request about users ended after they were read last: Apple knows more of them than we do.
-pub fn is_stale(connection: &Connection, location: LocationId) -> Result<bool, StoreError> {
-    let sql =
-        "SELECT EXISTS (SELECT 1 FROM user_event e WHERE e.location_id = ?1 AND e.state = 'settled' AND e.done > 0
-                   AND e.settled_at > coalesce((SELECT read_at FROM users_read r WHERE r.location_id = ?1), 0))";
-    Ok(row(connection, sql, [location.0], |row| Ok(row.get(0)?))?.unwrap_or(false))
+/// When Apple should be asked what it knows of our users that we do not: at once when a request ended after they were read
+/// last; soon when one of them, registered lately, was listed without what a registered user has, because lists may lag.
+pub fn next_read(
+    connection: &Connection,
+    location: LocationId,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "SELECT coalesce((SELECT read_at FROM users_read WHERE location_id = ?1), 0),
+                   EXISTS (SELECT 1 FROM user_event e WHERE e.location_id = ?1 AND e.state = 'settled' AND e.done > 0
+                       AND e.settled_at > coalesce((SELECT read_at FROM users_read r WHERE r.location_id = ?1), 0)),
+                   EXISTS (SELECT 1 FROM user WHERE location_id = ?1 AND person_id IS NOT NULL AND registered_at > ?2
+                       AND ((status = 'Registered' AND invite_code IS NULL) OR (status = 'Associated' AND id_hash IS NULL)))";
+    let lately = micros(now).saturating_sub(LATELY.as_micros() as i64);
+    let found =
+        row(connection, sql, params![location.0, lately], |row| Ok((time(row.get(0)?)?, row.get(1)?, row.get(2)?)))?;
+    Ok(match found {
+        Some((_, true, _)) => Some(now),
+        Some((read_at, false, true)) => Some(after(read_at, LAG)),
+        _ => None,
+    })
 }
+
+/// How long Apple's list is asked for what belongs to a new user.
+const LATELY: Duration = Duration::from_secs(3600);
+/// How long Apple's list may lag behind.
+const LAG: Duration = Duration::from_secs(120);

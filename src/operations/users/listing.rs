@@ -33,6 +33,19 @@ pub(in crate::operations) async fn catch_up(context: &Shared, round: &mut Round)
     }
 }
 
+/// Reads what Apple knows of our users that we do not. Returns when to look again.
+pub(super) async fn catch_up_when_due(
+    context: &Shared,
+    round: &mut Round,
+) -> Result<Option<Timestamp>, OperationError> {
+    let (id, now) = (round.location.id, context.clock.now());
+    let next = async || context.store.read(move |c| users::next_read(c, id, now)).await;
+    if next().await?.is_some_and(|at| at <= now) {
+        catch_up(context, round).await?;
+    }
+    Ok(next().await?)
+}
+
 /// `None` when everything has to be listed instead.
 async fn changes(context: &Shared, round: &mut Round) -> Result<Option<Changed>, OperationError> {
     let id = round.location.id;

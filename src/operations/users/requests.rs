@@ -2,16 +2,17 @@
 //! its end, and settled for each user; what may or may not have arrived is settled by a listing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::listing;
+use super::needs::Needs;
 use super::outcome::{self, Outcome};
 use crate::apple::error::AppleError;
 use crate::apple::wire::{ErrorInfo, EventStatus, UserRequest};
 use crate::clock::after;
 use crate::fault;
-use crate::licensing::registration::{Need, Registration, need};
 use crate::model::UserVerb;
 use crate::operations::licences::{UNKNOWN_EVENT, UNSTABLE_WAITS, poll, still_ours};
 use crate::operations::locations::Round;
@@ -24,7 +25,7 @@ use crate::store::users::{self, User};
 use crate::store::{StoreError, Write, appliance, assignments};
 
 /// Before what was called off is looked at again.
-const SOON: std::time::Duration = std::time::Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(5);
 
 /// Looks at every request that is due, records what is needed, and sends it. Returns when to come back.
 pub(in crate::operations) async fn settle_and_send(
@@ -34,14 +35,11 @@ pub(in crate::operations) async fn settle_and_send(
     look_at_due(context, round).await?;
     let later = intend_needed(context, round).await?;
     let again = send_intended(context, round).await?;
-    let id = round.location.id;
-    if context.store.read(move |c| users::is_stale(c, id)).await? {
-        listing::catch_up(context, round).await?;
-    }
+    let unread = listing::catch_up_when_due(context, round).await?;
     let soon = after(context.clock.now(), SOON);
     let open = open_events(context, round).await?;
     let looks = open.iter().map(|event| event.next_look_at.unwrap_or(soon));
-    Ok(looks.chain(later).chain(again.then_some(soon)).min())
+    Ok(looks.chain(later).chain(unread).chain(again.then_some(soon)).min())
 }
 
 async fn open_events(context: &Shared, round: &Round) -> Result<Vec<UserEvent>, OperationError> {
@@ -70,52 +68,25 @@ async fn intend_needed(context: &Shared, round: &Round) -> Result<Option<Timesta
         .store
         .read(move |c| -> Result<_, StoreError> { Ok((appliance::load(c)?.paused.is_some(), users::wanted(c, id)?)) })
         .await?;
-    let mut later: Option<Timestamp> = None;
-    let (mut together, mut alone): (BTreeMap<UserVerb, Vec<Change>>, Vec<(UserVerb, Change)>) = Default::default();
-    let (mut oldest, mut newest): (Option<Timestamp>, Option<Timestamp>) = (None, None);
-    for (user, details) in wanted {
-        let registration = Registration {
-            wanted: user.wanted,
-            active: user.is_active(),
-            details: &details,
-            told: &user.told,
-            refused: user.trouble.refused,
-            not_before: user.trouble.not_before,
-        };
-        match need(&registration, now) {
-            Need::Nothing => {}
-            Need::After(at) => later = later.into_iter().chain([at]).min(),
-            Need::Now(verb, details) => {
-                oldest = oldest.into_iter().chain([user.wanted_at]).min();
-                newest = newest.max(Some(user.wanted_at));
-                let change = Change { client_user_id: user.client_user_id, details };
-                match user.trouble.apart {
-                    true => alone.push((verb, change)),
-                    false => together.entry(verb).or_default().push(change),
-                }
-            }
-        }
+    if paused {
+        return Ok(None);
     }
-    let (Some(oldest), Some(newest), false) = (oldest, newest, paused) else { return Ok(later.filter(|_| !paused)) };
-    // What comes together goes together; but not for ever.
-    let settle = context.config().planner.settle;
-    let ready = after(newest, settle).min(after(oldest, settle.saturating_mul(10)));
-    if ready > now {
-        return Ok(later.into_iter().chain([ready]).min());
+    let needs = Needs::of(wanted, now);
+    let later = needs.later;
+    match needs.due(context.config().planner.settle) {
+        None => return Ok(later),
+        Some(due) if due > now => return Ok(later.into_iter().chain([due]).min()),
+        Some(_) => {}
     }
     let most = context.apple.service_config().await.limits.max_users as usize;
-    let mut intended: Vec<(String, UserVerb, Vec<Change>)> = Vec::new();
-    // Retired first: that may free an account for another user.
-    for (verb, changes) in together.into_iter().rev() {
-        intended.extend(changes.chunks(most).map(|chunk| (context.entropy.uuid().to_string(), verb, chunk.to_vec())));
-    }
-    intended.extend(alone.into_iter().map(|(verb, change)| (context.entropy.uuid().to_string(), verb, vec![change])));
+    let named = |(verb, changes)| (context.entropy.uuid().to_string(), verb, changes);
+    let requests: Vec<(String, UserVerb, Vec<Change>)> = needs.requests(most).into_iter().map(named).collect();
     context
         .store
         .write(move |w| -> Result<(), StoreError> {
-            for (number, (event, verb, changes)) in (0u32..).zip(&intended) {
+            for (number, (event, verb, changes)) in (0u64..).zip(&requests) {
                 // In the order in which they are to go.
-                let at = after(now, std::time::Duration::from_micros(number.into()));
+                let at = after(now, Duration::from_micros(number));
                 user_events::intend(w, event, id, *verb, changes, at)?;
             }
             Ok(())

@@ -331,8 +331,14 @@ fn with_a_listing_that_lags_behind_everything_still_comes_right() {
         let id = add(&app, "anna@example.org").await.client_user_id;
         app.wait(minutes(1)).await;
         assert_eq!(state(&app, &id).await, RegistrationState::Registered);
-        read_all(&app).await;
+        app.wait(minutes(5)).await;
+        let shown = users::show(&app.context, id.clone(), true, "test").await.unwrap();
+        assert!(shown.registrations[0].invitation.is_some(), "the list has caught up, and was read again");
+        let reads = calls(&app, "users");
+        app.wait(minutes(120)).await;
+        assert_eq!(calls(&app, "users"), reads, "nothing is missing any more");
         edit(&app, &id, "new@example.org").await;
+        read_all(&app).await;
         app.wait(minutes(60)).await;
         read_all(&app).await;
         assert_eq!(statuses(&app, &id), [UserStatus::Registered]);
