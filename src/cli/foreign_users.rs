@@ -46,8 +46,8 @@ fn consequences(found: &ForeignUsersView, number: u64) -> String {
     let open = || found.users.iter().filter(|user| !user.retiring);
     let (back, stays) = (open().map(|user| user.comes_back).sum(), open().map(|user| user.stays).sum());
     format!(
-        "This retires {} of {} that another MDM server has made. {} come back; {} of books never do. That server can no longer \
-         assign licences to them.",
+        "This retires {} of {} that another MDM server has made. Comes back: {}; stays spent: {} (books). That server can no \
+         longer assign licences to them.",
         count(number, "user", "users"),
         clean(&found.location),
         count(back, "licence", "licences"),
@@ -106,6 +106,10 @@ a@x.example  Associated         2      1  old-1
     #[test]
     fn the_question_names_the_number() {
         let text = consequences(&found(), 1);
-        assert!(text.contains("retires 1 user of Leeds") && text.contains("2 licences come back; 1 licence"), "{text}");
+        assert!(
+            text.contains("retires 1 user of Leeds")
+                && text.contains("Comes back: 2 licences; stays spent: 1 licence (books)"),
+            "{text}"
+        );
     }
 }

@@ -141,11 +141,9 @@ fn consequences(retirement: &RetirementView) -> String {
     let place = |place: &crate::operations::view::RetirementPlaceView| {
         let books = match place.stays {
             0 => String::new(),
-            stays => {
-                format!("; {} never come back, as books stay with their readers", count(stays, "licence", "licences"))
-            }
+            stays => format!("; stays spent: {} (books stay with their readers)", count(stays, "licence", "licences")),
         };
-        format!("- {}: {} come back{books}", clean(&place.location), count(place.comes_back, "licence", "licences"))
+        format!("- {}: comes back: {}{books}", clean(&place.location), count(place.comes_back, "licence", "licences"))
     };
     let places: Vec<String> = retirement.places.iter().map(place).collect();
     format!(
@@ -359,8 +357,8 @@ ID  EMAIL               NAME        LOCATION  STATE       SINCE             LICE
             RetirementPlaceView { location: "York".to_owned(), comes_back: 1, stays: 0 },
         ];
         let text = consequences(&RetirementView { email: "p@x.example".to_owned(), name: String::new(), places });
-        assert!(text.contains("Leeds: 3 licences come back; 1 licence never come back, as books stay"), "{text}");
-        assert!(text.contains("York: 1 licence come back\n"), "{text}");
+        assert!(text.contains("Leeds: comes back: 3 licences; stays spent: 1 licence (books"), "{text}");
+        assert!(text.contains("York: comes back: 1 licence\n"), "{text}");
     }
 
     #[test]

@@ -381,7 +381,7 @@ fn the_command_line_registers_shows_and_retires() {
         text(cli(&app, &["user", "edit", "1", "--email", "priya@example.org"]).await);
         let asked = cli(&app, &["user", "retire", "1"]).await;
         let told = String::from_utf8(asked.stderr).unwrap();
-        assert!(!asked.status.success() && told.contains("0 licences come back") && told.contains("--yes"), "{told}");
+        assert!(!asked.status.success() && told.contains("comes back: 0 licences") && told.contains("--yes"), "{told}");
         text(cli(&app, &["user", "retire", "1", "--yes"]).await);
         app.sandbox.apple.add_user(&app.uid, "theirs").unwrap();
         read_all(&app).await;
