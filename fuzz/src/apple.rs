@@ -6,9 +6,7 @@ use vppd::apple::ContentToken;
 use vppd::apple::metadata::{catalog, lookup, public};
 use vppd::apple::notification::{News, Notification};
 use vppd::apple::wire::subscriptions::SubscriptionsPage;
-use vppd::apple::wire::{
-    Asset, Assignment, ClientConfig, Envelope, EventResponse, EventStatus, Paging, User, parse_date,
-};
+use vppd::apple::wire::{Asset, Assignment, ClientConfig, Envelope, EventResponse, EventStatus, User, parse_date};
 
 /// The file of a content token.
 pub fn content_token(bytes: &[u8]) {
@@ -42,7 +40,6 @@ pub fn notification(bytes: &[u8]) {
 /// Every kind of answer: the bytes are read as each of them.
 pub fn wire(bytes: &[u8]) {
     let _ = from_slice::<Envelope>(bytes);
-    let _ = from_slice::<Paging>(bytes);
     let _ = from_slice::<ClientConfig>(bytes);
     let _ = from_slice::<EventResponse>(bytes);
     let _ = from_slice::<SubscriptionsPage>(bytes);

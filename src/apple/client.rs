@@ -27,7 +27,7 @@ use super::transport::{Failure, Incoming, JSON, Outgoing, Transport};
 use super::wire::subscriptions::SubscriptionsPage;
 use super::wire::{
     Asset, AssetRef, AssetsLists, Assignment, AssignmentsList, ClientConfig, ClientConfigRequest, Envelope,
-    EventResponse, EventStatus, ManageAssetsRequest, ManageUsersRequest, MdmInfo, Paging, RevokeAssetsRequest,
+    EventResponse, EventStatus, ManageAssetsRequest, ManageUsersRequest, MdmInfo, RevokeAssetsRequest,
     ServiceConfigReply, User, UserRequest, UsersList, parse_date,
 };
 use crate::clock::{Clock, after};
@@ -487,7 +487,7 @@ impl AppleClient {
         location: &Location,
         endpoint: Endpoint,
         query: &[(&str, String)],
-        read: fn(&[u8]) -> serde_json::Result<T>,
+        read: fn(&Envelope, &[u8]) -> serde_json::Result<T>,
     ) -> Result<Reply<T>, AppleError> {
         self.persist(location, Call { endpoint, query, body: None }, read).await
     }
@@ -518,7 +518,7 @@ impl AppleClient {
         &self,
         location: &Location,
         call: Call<'_>,
-        read: fn(&[u8]) -> serde_json::Result<T>,
+        read: fn(&Envelope, &[u8]) -> serde_json::Result<T>,
     ) -> Result<Reply<T>, AppleError> {
         let mut attempt = 0;
         loop {
@@ -558,7 +558,7 @@ impl AppleClient {
         location: Option<&Location>,
         call: &Call<'_>,
         config: &ServiceConfig,
-        read: fn(&[u8]) -> serde_json::Result<T>,
+        read: fn(&Envelope, &[u8]) -> serde_json::Result<T>,
     ) -> Result<Reply<T>, AppleError> {
         let budget = self.budget(location.map_or_else(|| Arc::from(""), |location| location.key.clone()));
         let _place = match call.endpoint {
@@ -624,7 +624,7 @@ impl AppleClient {
 fn understand<T>(
     incoming: &Incoming,
     changes: bool,
-    read: fn(&[u8]) -> serde_json::Result<T>,
+    read: fn(&Envelope, &[u8]) -> serde_json::Result<T>,
 ) -> Result<Reply<T>, AppleError> {
     let good = (200..300).contains(&incoming.status);
     let envelope: serde_json::Result<Envelope> = serde_json::from_slice(&incoming.body);
@@ -634,7 +634,7 @@ fn understand<T>(
         let Incoming { status, retry_after, .. } = *incoming;
         return Err(classify(Answer { status, number, info, retry_after, changes }));
     }
-    let both = envelope.and_then(|envelope| read(&incoming.body).map(|body| (envelope, body)));
+    let both = envelope.and_then(|envelope| read(&envelope, &incoming.body).map(|body| (envelope, body)));
     let (envelope, body) = both.map_err(|error| match changes {
         true => AppleError::UnknownOutcome { why: RetryCause::Garbled },
         false => AppleError::Malformed { why: told(&error) },
@@ -663,15 +663,14 @@ fn told(error: &serde_json::Error) -> String {
     format!("{what} (line {}, column {})", error.line(), error.column())
 }
 
-fn read_json<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+fn read_json<T: DeserializeOwned>(_: &Envelope, body: &[u8]) -> serde_json::Result<T> {
     serde_json::from_slice(body)
 }
 
-fn read_page<T, L: DeserializeOwned + Into<Vec<T>>>(body: &[u8]) -> serde_json::Result<Page<T>> {
-    let paging: Paging = serde_json::from_slice(body)?;
+fn read_page<T, L: DeserializeOwned + Into<Vec<T>>>(envelope: &Envelope, body: &[u8]) -> serde_json::Result<Page<T>> {
+    let version_id = envelope.version_id.clone().ok_or_else(|| serde::de::Error::missing_field("versionId"))?;
     let records = serde_json::from_slice::<L>(body)?.into();
-    let Paging { next_page_index, total_pages, version_id, .. } = paging;
-    Ok(Page { records, next: next_page_index, total_pages, version_id })
+    Ok(Page { records, next: envelope.next_page_index, total_pages: envelope.total_pages, version_id })
 }
 
 /// Https with a host; http only on a loopback address, where nobody can listen in.

@@ -368,7 +368,8 @@ pub struct ErrorInfo {
     pub serial_numbers: Vec<String>,
 }
 
-/// What any reply may carry beside its own members, an error included: a 200 can carry one.
+/// What any reply may carry beside its own members, an error included (a 200 can carry one), and what every page carries:
+/// a long page is gone through no more often than necessary.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
@@ -382,23 +383,15 @@ pub struct Envelope {
     pub mdm_info: Option<MdmInfo>,
     #[serde(default, deserialize_with = "optional_text_or_number")]
     pub token_expiration_date: Option<String>,
-}
-
-/// Members of every page.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Paging {
-    #[serde(default, deserialize_with = "count")]
-    pub current_page_index: u32,
-    /// Absent on the last page.
+    /// Of a page; absent on the last one.
     #[serde(default, deserialize_with = "optional_count")]
     pub next_page_index: Option<u32>,
-    /// May change between pages; 0 or 1 for an empty listing.
+    /// Of a page. May change between pages; 0 or 1 for an empty listing.
     #[serde(default, deserialize_with = "count")]
     pub total_pages: u32,
-    /// Opaque and not ordered.
-    #[serde(deserialize_with = "text_or_number")]
-    pub version_id: String,
+    /// Of a page. Opaque and not ordered.
+    #[serde(default, deserialize_with = "optional_text_or_number")]
+    pub version_id: Option<String>,
 }
 
 /// Lists of GET `assets`.
@@ -687,8 +680,8 @@ mod tests {
         .into();
         assert_eq!(held.iter().filter_map(Assignment::holder).collect::<Vec<_>>(), [Holder::Serial("12345".into())]);
         let paging = r#"{"currentPageIndex":"0","nextPageIndex":"1","totalPages":null,"versionId":7}"#;
-        let paging: Paging = serde_json::from_str(paging).unwrap();
-        assert_eq!((paging.next_page_index, paging.total_pages, paging.version_id.as_str()), (Some(1), 0, "7"));
+        let paging: Envelope = serde_json::from_str(paging).unwrap();
+        assert_eq!((paging.next_page_index, paging.total_pages, paging.version_id.as_deref()), (Some(1), 0, Some("7")));
         let status =
             r#"{"eventStatus":null,"eventType":1,"numRequested":"2","failures":[{"errorInfo":[],"errorNumber":null}]}"#;
         let status: EventStatus = serde_json::from_str(status).unwrap();

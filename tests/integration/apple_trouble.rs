@@ -88,8 +88,10 @@ fn a_day_of_syncs_takes_few_calls() {
         let app = App::start(clock, &[(READER, 4)]).await;
         serve_four(&app).await;
         app.wait(Duration::from_secs(24 * 3600)).await;
-        let calls: u64 = app.sandbox.apple.counters().calls.values().sum();
-        assert!(calls <= 20, "{:?}", app.sandbox.apple.counters().calls);
+        let mut calls = app.sandbox.apple.counters().calls;
+        // The stores, which tell what apps are called, are another service.
+        calls.retain(|endpoint, _| !["artwork", "metadata/lookup", "public/lookup"].contains(&endpoint.as_str()));
+        assert!(calls.values().sum::<u64>() <= 20, "{calls:?}");
         app.assert_clean();
     });
 }

@@ -1,6 +1,8 @@
 //! What projects that work with Apple's service fell over, as they told in public: each is a story here or elsewhere, and
 //! none is missing. A story prints the lesson that it covers.
 
+use std::path::Path;
+
 use sandbox::apple::{AssetName, Fault, FaultRule, MdmInfo, NewLocation, Often, RetryAfter};
 use serde_json::json;
 use vppd::operations::tokens::{self, manage};
@@ -285,4 +287,14 @@ fn a_device_in_user_enrollment_is_given_no_licence_for_its_serial_number() {
         assert!(pair.why.contains("User Enrollment"), "{}", pair.why);
         assert_eq!(calls(&app, "assets/associate"), 0);
     });
+}
+
+#[test]
+fn no_lesson_is_missing() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration");
+    let files = ["", "users"].into_iter().flat_map(|below| std::fs::read_dir(folder.join(below)).unwrap());
+    let sources: String = files.filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok()).collect();
+    let missing: Vec<usize> =
+        (1..=LESSONS.len()).filter(|number| !sources.contains(&format!("lesson({number});"))).collect();
+    assert!(missing.is_empty(), "no story for the lessons {missing:?}");
 }

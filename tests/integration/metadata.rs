@@ -111,6 +111,7 @@ fn stores_that_are_down_for_a_day_change_nothing_else() {
 
 #[test]
 fn an_app_that_is_missing_in_the_new_country_keeps_its_name_and_is_told_of_once() {
+    crate::lessons::lesson(10);
     let mark = captured::listen();
     story(|clock| async move {
         let app = App::start(clock, &[(READER, 10), (FORMS, 5)]).await;
@@ -174,6 +175,7 @@ fn what_the_lookup_leaves_out_is_asked_alone_and_then_of_the_public_one() {
 
 #[test]
 fn while_the_lookup_is_in_trouble_the_public_one_gives_names_and_nothing_is_called_missing() {
+    crate::lessons::lesson(11);
     story(|clock| async move {
         let app = App::start(clock, &[(READER, 10), (FORMS, 5)]).await;
         app.sandbox.apple.set_listing(READER, Listing { custom: true, ..Listing::default() }).unwrap();

@@ -138,6 +138,7 @@ fn what_apple_refuses_for_one_is_told_and_the_others_go_through() {
 
 #[test]
 fn an_account_that_another_mdm_has_linked_is_told_and_tried_again_when_it_is_free() {
+    crate::lessons::lesson(21);
     story(|clock| async move {
         let app = App::start(clock, &[(READER, 10)]).await;
         let theirs = NewUser::associated("theirs", "lena@managed.example");
@@ -251,6 +252,7 @@ fn an_event_that_apple_has_forgotten_is_settled_by_the_listing() {
 
 #[test]
 fn with_an_older_database_who_is_there_is_ours_and_who_is_gone_comes_back() {
+    crate::lessons::lesson(18);
     story(|clock| async move {
         let mut app = leeds(clock).await;
         let anna = add(&app, "anna@example.org").await;
