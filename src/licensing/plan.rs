@@ -18,7 +18,7 @@ pub struct Plan {
     pub licences: Vec<LicenceAction>,
     /// Commands to queue or to withdraw.
     pub commands: Vec<CommandAction>,
-    /// Pairs (product, device) whose licence somebody else assigned and a deployment now wants: they become ours.
+    /// Licences (asset, device) that somebody else assigned and a deployment now wants: they become ours.
     pub adopt: Vec<(u32, u32)>,
     /// When to plan again although nothing happened.
     pub next_due: Option<Timestamp>,
@@ -144,7 +144,7 @@ impl OneProduct<'_> {
                 self.waiting.push((since, pair.device, self.plan.steps.len()));
             }
             if device.enrolled && pair.licence == Licence::Assigned && !pair.ours {
-                self.plan.adopt.push((self.product, pair.device));
+                self.plan.adopt.push((pair.asset, pair.device));
             }
         }
         let kind = match step {

@@ -89,7 +89,7 @@ pub struct Pair {
     pub asset: u32,
     pub licence: Licence,
     pub app: App,
-    /// vppd assigned the licence, or adopted it.
+    /// vppd assigned the licence, or adopted it; without a licence, vppd told the device to install the app.
     pub ours: bool,
     /// The command that waits has been sent to the device, so that it can no longer be withdrawn.
     pub sent: bool,

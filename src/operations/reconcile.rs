@@ -82,17 +82,22 @@ fn mark_waiting(context: &Shared, planned: &Planned) {
 async fn record_adoptions(context: &Shared, planned: &Planned) -> Result<(), OperationError> {
     let now = context.clock.now();
     for chunk in planned.plan.adopt.chunks(CHUNK) {
-        let adopted: Vec<(DeviceId, String)> = chunk
+        let Loaded { snapshot, locations, devices, .. } = &planned.loaded;
+        let adopted: Vec<_> = chunk
             .iter()
-            .map(|&(product, device)| {
-                let adam_id = planned.loaded.snapshot.products[product as usize].adam_id.clone();
-                (planned.loaded.devices[device as usize], adam_id)
+            .map(|&(asset, device)| {
+                let asset = &snapshot.assets[asset as usize];
+                let adam_id = snapshot.products[asset.product as usize].adam_id.clone();
+                let serial = snapshot.devices[device as usize].serial.clone();
+                let location = locations[asset.location as usize];
+                (devices[device as usize], location, adam_id, asset.pricing_param.clone(), serial)
             })
             .collect();
         context
             .store
             .write_bulk(move |w| -> Result<(), OperationError> {
-                for (device, adam_id) in &adopted {
+                for (device, location, adam_id, pricing_param, serial) in &adopted {
+                    assignments::own(w, *location, adam_id, pricing_param, serial)?;
                     let pair = pairs::get_or_new(w, *device, adam_id)?;
                     pairs::put(w, &pairs::Pair { ours: true, ..pair }, now)?;
                 }

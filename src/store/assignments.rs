@@ -237,6 +237,33 @@ pub fn of_user(
     rows(connection, sql, parameters, |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
+/// The licence of a serial number is vppd's: asked for, or adopted.
+pub fn own(
+    connection: &Connection,
+    location: LocationId,
+    adam_id: &str,
+    pricing_param: &str,
+    serial: &str,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO own_licence (location_id, adam_id, pricing_param, serial) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT DO NOTHING";
+    execute(connection, sql, params![location.0, adam_id, pricing_param, serial])?;
+    Ok(())
+}
+
+/// The licence is not vppd's any more: it went back, or never came.
+pub fn disown(
+    connection: &Connection,
+    location: LocationId,
+    adam_id: &str,
+    pricing_param: &str,
+    serial: &str,
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM own_licence WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3 AND serial = ?4";
+    execute(connection, sql, params![location.0, adam_id, pricing_param, serial])?;
+    Ok(())
+}
+
 /// How many licences of a location are assigned, without those of assets of which there are as many as wanted.
 pub fn count(connection: &Connection, location: LocationId) -> Result<u64, StoreError> {
     let found = row(

@@ -129,6 +129,9 @@ pub fn intend(
                  VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![location.0, adam_id, pricing_param, serial, id],
             )?;
+            if verb == Verb::Associate {
+                assignments::own(connection, location, adam_id, pricing_param, serial)?;
+            }
             if verb == Verb::Associate
                 && let Some(device) = devices::id_by_serial(connection, serial)?
             {
@@ -276,7 +279,7 @@ pub fn settle(connection: &Connection, event: &Event, settlement: &Settlement) -
                 done += 1;
                 went_through(connection, event, &pair, settlement)?;
             }
-            Some(failure) => did_not(connection, event.verb, &pair, failure, settlement)?,
+            Some(failure) => did_not(connection, event, &pair, failure, settlement)?,
         }
     }
     execute(connection, "DELETE FROM reservation WHERE event = ?1", [&event.id])?;
@@ -317,6 +320,7 @@ fn went_through(
             // What Apple lists as changed may from now on include what was taken back: only a full listing can be trusted.
             locations::forget_version(connection, location)?;
             assignments::remove_serial(connection, location, &pair.adam_id, &pair.pricing_param, &pair.serial)?;
+            assignments::disown(connection, location, &pair.adam_id, &pair.pricing_param, &pair.serial)?;
             execute(
                 connection,
                 "INSERT INTO returning_licence (location_id, adam_id, pricing_param, serial, usable_at)
@@ -346,15 +350,20 @@ fn went_through(
 
 fn did_not(
     connection: &Connection,
-    verb: Verb,
+    event: &Event,
     pair: &Reserved,
     failure: &PairFailure,
     settlement: &Settlement,
 ) -> Result<(), StoreError> {
+    let Reserved { adam_id, pricing_param, serial } = pair;
+    // It became ours with the intention: if others give this licence later, it is theirs.
+    let never_came = event.verb == Verb::Associate && failure.certain;
+    if never_came && !assignments::holds(connection, event.location, adam_id, pricing_param, serial)? {
+        assignments::disown(connection, event.location, adam_id, pricing_param, serial)?;
+    }
     let Some(device) = devices::id_by_serial(connection, &pair.serial)? else { return Ok(()) };
     let mut known = pairs::get_or_new(connection, device, &pair.adam_id)?;
-    // It became ours with the intention: if others give this licence later, it is theirs.
-    if verb == Verb::Associate && failure.certain && matches!(known.progress.app, App::None | App::Removed) {
+    if never_came && matches!(known.progress.app, App::None | App::Removed) {
         known.ours = false;
     }
     if failure.number.is_none() {

@@ -106,14 +106,22 @@ pub struct Strange {
     pub ours: bool,
 }
 
-/// What users hold, and serial numbers that never enrolled.
+/// What users hold, and serial numbers that never enrolled; and what somebody else gave a device which holds the same app
+/// from vppd.
 pub fn held_by_strangers(connection: &Connection) -> Result<Vec<Strange>, StoreError> {
     let sql = "SELECT a.location_id, a.adam_id, a.pricing_param, a.holder_kind, a.holder,
             a.holder_kind = 'user' AND EXISTS (SELECT 1 FROM user u WHERE u.location_id = a.location_id
                 AND u.client_user_id = a.holder AND u.person_id IS NOT NULL)
         FROM assignment a JOIN location l ON l.id = a.location_id AND l.generation = a.generation
         WHERE a.holder_kind = 'user' OR NOT EXISTS (SELECT 1 FROM device d
-            WHERE d.serial = a.holder AND d.serial <> '')";
+            WHERE d.serial = a.holder AND d.serial <> '')
+            OR NOT EXISTS (SELECT 1 FROM own_licence o WHERE o.location_id = a.location_id AND o.adam_id = a.adam_id
+                AND o.pricing_param = a.pricing_param AND o.serial = a.holder)
+            AND EXISTS (SELECT 1 FROM own_licence o JOIN location ol ON ol.id = o.location_id
+                JOIN assignment b ON b.location_id = o.location_id AND b.generation = ol.generation
+                    AND b.adam_id = o.adam_id AND b.pricing_param = o.pricing_param
+                    AND b.holder_kind = 'serial' AND b.holder = o.serial
+                WHERE o.serial = a.holder AND o.adam_id = a.adam_id)";
     rows(connection, sql, [], |row| {
         let (kind, holder): (String, String) = (row.get(3)?, row.get(4)?);
         let holder = if kind == "serial" { Holder::Serial(holder) } else { Holder::User(holder) };

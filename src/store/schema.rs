@@ -13,13 +13,14 @@ use rusqlite_migration::{M, Migrations};
 use super::StoreError;
 use crate::fault;
 
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("migrations/001_first.sql"),
     include_str!("migrations/002_safety.sql"),
     include_str!("migrations/003_users.sql"),
     include_str!("migrations/004_sync.sql"),
     include_str!("migrations/005_notifications.sql"),
     include_str!("migrations/006_metadata.sql"),
+    include_str!("migrations/007_own_licences.sql"),
 ];
 
 /// Copies that are kept, the newest.

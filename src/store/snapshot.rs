@@ -192,20 +192,32 @@ fn load_pairs(
     Ok(pairs)
 }
 
-/// Licences of known devices: (product, device, state, asset), what is under way before what stands.
+/// The licence of a known device.
+struct Held {
+    product: u32,
+    device: u32,
+    licence: Licence,
+    asset: u32,
+    /// vppd has asked for it, or adopted it.
+    own: bool,
+}
+
+/// Licences of known devices, one for each pair, in the order of the pairs.
 fn load_licences(
     connection: &Connection,
     place_of: &HashMap<i64, u32>,
     serial_of: &HashMap<&str, u32>,
     asset_of: &HashMap<(u32, u32, &str), u32>,
     products: &Products,
-) -> Result<Vec<(u32, u32, Licence, u32)>, StoreError> {
+) -> Result<Vec<Held>, StoreError> {
     let sql = "SELECT r.location_id, r.adam_id, r.pricing_param, r.serial,
-                   CASE e.verb WHEN 'associate' THEN 0 ELSE 1 END
+                   CASE e.verb WHEN 'associate' THEN 0 ELSE 1 END, 1
                FROM reservation r JOIN licence_event e ON e.id = r.event
                UNION ALL
-               SELECT a.location_id, a.adam_id, a.pricing_param, a.holder, 2
+               SELECT a.location_id, a.adam_id, a.pricing_param, a.holder, 2, o.serial IS NOT NULL
                FROM assignment a JOIN location l ON l.id = a.location_id AND l.generation = a.generation
+                   LEFT JOIN own_licence o ON o.location_id = a.location_id AND o.adam_id = a.adam_id
+                       AND o.pricing_param = a.pricing_param AND o.serial = a.holder
                WHERE a.holder_kind = 'serial'";
     let mut licences = Vec::new();
     rows(connection, sql, [], |row| {
@@ -223,28 +235,28 @@ fn load_licences(
                 1 => Licence::Returning,
                 _ => Licence::Assigned,
             };
-            licences.push((product, device, licence, asset));
+            licences.push(Held { product, device, licence, asset, own: row.get(5)? });
         }
         Ok(())
     })?;
-    // One licence counts per pair: what is under way, else the one of the first location.
-    licences.sort_unstable_by_key(|&(product, device, licence, asset)| {
-        (product, device, licence == Licence::Assigned, asset)
+    // One licence counts per pair: what is under way, else our own, else the one of the first location.
+    licences.sort_unstable_by_key(|held: &Held| {
+        (held.product, held.device, held.licence == Licence::Assigned, !held.own, held.asset)
     });
-    licences.dedup_by_key(|&mut (product, device, _, _)| (product, device));
+    licences.dedup_by_key(|held| (held.product, held.device));
     Ok(licences)
 }
 
 /// Puts the licences into the pairs; both are sorted by (product, device).
-fn merge(pairs: &mut Vec<Pair>, licences: Vec<(u32, u32, Licence, u32)>) {
+fn merge(pairs: &mut Vec<Pair>, licences: Vec<Held>) {
     let mut merged = Vec::with_capacity(pairs.len() + licences.len());
     let mut known = std::mem::take(pairs).into_iter().peekable();
-    for (product, device, licence, asset) in licences {
+    for Held { product, device, licence, asset, own } in licences {
         while let Some(pair) = known.next_if(|pair| (pair.product, pair.device) < (product, device)) {
             merged.push(pair);
         }
         let pair = known.next_if(|pair| (pair.product, pair.device) == (product, device));
-        merged.push(Pair { licence, asset, ..pair.unwrap_or(Pair::unknown(product, device)) });
+        merged.push(Pair { licence, asset, ours: own, ..pair.unwrap_or(Pair::unknown(product, device)) });
     }
     merged.extend(known);
     *pairs = merged;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use sandbox::apns::{AnswerRule, PushAnswer};
-use sandbox::apple::{AssetName, Fault, FaultRule, MdmInfo, Often, RetryAfter};
+use sandbox::apple::{AssetName, Fault, FaultRule, MdmInfo, NewAsset, NewLocation, Often, RetryAfter};
 use sandbox::device::Person;
 use serde_json::json;
 use vppd::mdm::checkin::Checkin;
 use vppd::mdm::identity::signature::SignerCertificate;
 use vppd::operations::view::*;
-use vppd::operations::{checkin, deployments, pause, sync, tokens};
+use vppd::operations::{checkin, deployments, differences, pause, sync, tokens};
 use vppd::store::StoreError;
 
 use crate::support::*;
@@ -281,6 +281,39 @@ fn a_licence_that_others_gave_is_left_alone_though_vppd_once_failed_to_give_it()
         sync::request(&app.context, SyncRequest::default(), "test").await.unwrap();
         app.wait(minutes(10)).await;
         assert_eq!(app.holders(READER).len(), 1, "not ours to take");
+        app.assert_clean();
+    });
+}
+
+#[test]
+fn of_two_licences_of_a_device_only_our_own_goes_back() {
+    story(|clock| async move {
+        let app = App::start(clock, &[(READER, 4)]).await;
+        ready(&app, 1).await;
+        // Another location, whose licences are used first.
+        let york = NewLocation { name: "York".into(), ..NewLocation::default() };
+        let york = app.sandbox.apple.add_location(york);
+        app.sandbox.apple.add_asset(&york, NewAsset::app(READER, 4)).unwrap();
+        let content = app.sandbox.apple.add_token(&york, jiff::SignedDuration::from_hours(7200)).unwrap();
+        let request = TokenAddRequest { name: "York".into(), content, take_over: false };
+        tokens::add(&app.context, request, "test").await.unwrap();
+        let order = TokenOrderRequest { order: vec!["York".into(), "Leeds".into()] };
+        tokens::manage::order(&app.context, order, "test").await.unwrap();
+        let deployment = app.deploy(READER, "all-devices", PurposeView::Required).await;
+        app.wait(minutes(10)).await;
+        assert_eq!(app.stages(READER).await, counts([(Stage::Installed, 1)]));
+        // Somebody gives the same device a licence of the other location.
+        let serial = app.installed(READER).into_iter().next().unwrap();
+        app.sandbox.apple.assign(&app.uid, &AssetName::standard(READER), &serial).unwrap();
+        sync::request(&app.context, SyncRequest::default(), "test").await.unwrap();
+        app.wait(minutes(10)).await;
+        let rows = differences::report(&app.context, None).await.unwrap();
+        let rows: Vec<_> = rows.iter().map(|row| (row.cause, row.location.as_deref().unwrap_or_default())).collect();
+        assert_eq!(rows, [(CauseView::AssignedOutside, "Leeds")]);
+        deployments::remove(&app.context, deployment.id, "test").await.unwrap();
+        app.wait(hours(1)).await;
+        assert_eq!(app.sandbox.apple.location(&york).unwrap().assignments, [], "ours went back");
+        assert_eq!(app.holders(READER), std::collections::BTreeSet::from([serial]), "theirs stays");
         app.assert_clean();
     });
 }

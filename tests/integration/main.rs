@@ -8,6 +8,7 @@ mod bad_input;
 mod captured;
 mod clock_jumps;
 mod corners;
+mod days;
 mod disk;
 mod dismissal;
 mod docs;

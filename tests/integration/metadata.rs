@@ -8,7 +8,7 @@ use serde_json::json;
 use vppd::model::AppInfo;
 use vppd::operations::view::*;
 use vppd::operations::{catalogue, deployments, look, sync};
-use vppd::store::{assets, locations, metadata};
+use vppd::store::{assets, metadata};
 
 use crate::captured;
 use crate::support::*;
@@ -38,17 +38,10 @@ fn calls(app: &App, endpoint: &str) -> u64 {
     app.sandbox.apple.counters().calls.get(endpoint).copied().unwrap_or(0)
 }
 
+/// The location's country changes at Apple, and a sync follows.
 async fn country(app: &App, country: &str) {
-    let country = country.to_owned();
-    app.context
-        .store
-        .write(move |w| {
-            let one = locations::all(w)?.remove(0);
-            locations::describe(w, one.id, &one.location_name, &country, &one.platform, &one.website)
-        })
-        .await
-        .unwrap();
-    app.context.metadata_now.notify_one();
+    app.sandbox.apple.change_country(&app.uid, country).unwrap();
+    sync::request(&app.context, SyncRequest::default(), "test").await.unwrap();
     app.wait(minutes(10)).await;
 }
 
