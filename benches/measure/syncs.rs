@@ -97,7 +97,7 @@ async fn large(report: &mut Report, limit: u32) -> anyhow::Result<()> {
     if limit == 15 {
         let calls = ground.calls_without_news().await?;
         report.add(
-            Figure::new("calls of a sync when nothing has changed", "calls").limit(Limit::AtMost(5.0)).values([calls]),
+            Figure::new("calls of a sync when nothing has changed", "calls").limit(Limit::AtMost(6.0)).values([calls]),
         );
     }
     stop(&mut daemon).await
@@ -160,7 +160,9 @@ impl Ground {
         let appliance = Appliance::prepare(program, folder.path(), &sandbox, &PACE).await?;
         let settings = std::fs::read_to_string(appliance.config())?;
         let own_limit = format!("[apple]\nrequests-per-second = {limit}\n");
-        std::fs::write(appliance.config(), settings.replacen("[apple]\n", &own_limit, 1))?;
+        // What apps are called is asked of another service, at another pace.
+        let settings = settings.replacen("[apple]\n", &own_limit, 1) + "\n[metadata]\nsources = \"none\"\n";
+        std::fs::write(appliance.config(), settings)?;
         Ok(Ground { folder, sandbox, appliance, tokens })
     }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::locations::Round;
 use super::locations::standing::{ask, see_owner};
 use super::notifications::channel;
-use super::{COOL_DOWN, OperationError, Shared, sync};
+use super::{COOL_DOWN, OperationError, Shared, sync, tasks};
 use crate::apple::error::{AppleError, meaning};
 use crate::apple::walk;
 use crate::apple::wire::{AssetRef, EventStatus};
@@ -17,7 +17,7 @@ use crate::clock::after;
 use crate::fault;
 use crate::licensing::Verb;
 use crate::store::events::{self, Event, EventState, PairFailure, Reserved, Settlement};
-use crate::store::{StoreError, appliance, assignments, locations, notifications};
+use crate::store::{self, StoreError, Write, appliance, assignments, locations, notifications};
 
 /// How long a reply that names us as the owner is believed before a batch of changes.
 const OWNERSHIP_HOLDS: Duration = Duration::from_secs(60);
@@ -288,7 +288,12 @@ async fn look_at(context: &Shared, round: &mut Round, event: &Event) -> Result<(
         return make_unsure(context, event).await;
     }
     let (id, look_at) = (event.id.clone(), after(now, poll(context, event.looks + 1)));
-    Ok(context.store.write(move |w| events::look_again(w, &id, look_at, now)).await?)
+    let done = u64::try_from(reply.body.num_completed).unwrap_or(0);
+    let look_again = move |w: &Write<'_>| -> Result<(), StoreError> {
+        store::tasks::request_progress(w, &id, done)?;
+        events::look_again(w, &id, look_at, now)
+    };
+    Ok(context.store.write(look_again).await?)
 }
 
 async fn make_unsure(context: &Shared, event: &Event) -> Result<(), OperationError> {
@@ -403,7 +408,17 @@ async fn settle(
         cool_down: COOL_DOWN,
     };
     let event = event.clone();
-    context.store.write(move |w| events::settle(w, &event, &settlement)).await?;
+    context
+        .store
+        .write(move |w| -> Result<(), StoreError> {
+            let done = events::settle(w, &event, &settlement)?;
+            let verb = if event.verb == Verb::Associate { "assigned" } else { "taken back" };
+            let why = settlement.failed.values().next().map(|failure| format!("; the others: {}", failure.reason));
+            let words = format!("{done} of {} licences were {verb}{}", event.pairs, why.unwrap_or_default());
+            let advice = "`vppd plan` tells what is tried next, and when.";
+            tasks::request_ended(w, &event.id, settlement.now, done, words, advice)
+        })
+        .await?;
     context.plan_now.notify_one();
     Ok(())
 }

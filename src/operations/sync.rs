@@ -25,7 +25,7 @@ use crate::store::assets::Differing;
 use crate::store::assignments::{Assignment, Holder};
 use crate::store::locations::TokenState;
 use crate::store::{StoreError, Write, assets, assignments, history, locations, tasks};
-use listing::{forget_others, list_singly, singly, stage_all};
+use listing::{compared, forget_others, list_singly, singly, stage_all};
 use outcome::Outcome;
 use progress::Progress;
 
@@ -173,13 +173,19 @@ async fn full_applied(
     mut outcome: Outcome,
 ) -> Result<Outcome, OperationError> {
     let token = round.token.clone();
-    let listed = walk::assets(&context.apple, &token, &progress.part("assets")).await;
+    let (of_assets, of_users) = (progress.part("assets"), progress.part("users"));
+    // Side by side: together they keep to the pages that a location may have under way.
+    let (listed, listed_people, listed_rows) = futures_util::future::join3(
+        walk::assets(&context.apple, &token, &of_assets),
+        walk::users(&context.apple, &token, &of_users),
+        stage_all(context, round.location.id, &token, progress),
+    )
+    .await;
     let listed = ask(context, round, listed).await?;
     see(context, round, &listed.seen).await?;
-    let listed_people = walk::users(&context.apple, &token, &progress.part("users")).await;
     let listed_people = ask(context, round, listed_people).await?;
     see(context, round, &listed_people.seen).await?;
-    let staged = stage_all(context, round, progress).await?;
+    let staged = compared(context, round, listed_rows?).await?;
     let (id, now) = (round.location.id, context.clock.now());
     let (whole, stable) = (listed.stable, listed.stable && staged.stable && listed_people.stable);
     let kept: Vec<assets::Asset> = listed.assets.values().map(asset).collect();

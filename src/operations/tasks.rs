@@ -1,9 +1,28 @@
 //! Tasks: what takes longer than a request. Calling one off: what waits never begins; a sync that runs is dropped and
 //! changes nothing, for it is applied as a whole or not at all; a removal stops where it is and the location stays.
 
-use super::view::TaskView;
+use jiff::Timestamp;
+
+use super::view::{ErrorView, TaskView};
 use super::{Kind, OperationError, Shared, look};
-use crate::store::{StoreError, audit, locations, tasks};
+use crate::store::{StoreError, Write, audit, locations, tasks};
+
+/// The request that a task follows is settled: the task ends with what came out, and has failed when nothing did.
+pub(super) fn request_ended(
+    w: &Write<'_>,
+    request: &str,
+    now: Timestamp,
+    done: u64,
+    words: String,
+    advice: &str,
+) -> Result<(), StoreError> {
+    if done > 0 {
+        return tasks::request_ended(w, request, now, done, Ok(&words));
+    }
+    let error = ErrorView { code: "apple-did-not".into(), message: words, advice: advice.into() };
+    let error = serde_json::to_string(&error).unwrap_or_default();
+    tasks::request_ended(w, request, now, done, Err(&error))
+}
 
 /// Calls a task off.
 pub async fn cancel(context: &Shared, id: i64, who: &str) -> Result<TaskView, OperationError> {
@@ -12,6 +31,14 @@ pub async fn cancel(context: &Shared, id: i64, who: &str) -> Result<TaskView, Op
         .store
         .write(move |w| -> Result<tasks::Task, OperationError> {
             let task = tasks::by_id(w, id)?.ok_or_else(|| look::no_such_task(id))?;
+            if task.follows && task.finished_at.is_none() {
+                return Err(OperationError::new(
+                    Kind::Conflict,
+                    "task-follows",
+                    format!("task {id} follows a request to Apple ({}), which cannot be called off", task.detail),
+                    "It ends when Apple has finished. `vppd pause` keeps further requests from being made.",
+                ));
+            }
             if !tasks::cancel(w, id, now)? {
                 return Err(OperationError::new(
                     Kind::Conflict,

@@ -333,7 +333,7 @@ pub enum TaskState {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TaskView {
     pub id: i64,
-    /// `sync` or `remove-token`.
+    /// `sync`, `remove-token`; `licences` and `users` follow a request to Apple to its end.
     pub kind: String,
     /// The location's name.
     pub subject: String,

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::{
-    StoreError, assignments, devices, execute, json_list, list, locations, maybe_time, micros, pairs, row, rows, time,
+    StoreError, assignments, devices, execute, json_list, list, locations, maybe_time, micros, pairs, row, rows, tasks,
+    time,
 };
 use crate::clock::after;
 use crate::licensing::Verb;
@@ -121,6 +122,12 @@ pub fn intend(
             micros(now)
         ],
     )?;
+    let (pairs, products) = (assets.len() * serials.len(), assets.len());
+    let detail = match verb {
+        Verb::Associate => format!("assigning {pairs} licences ({products} products, {} devices)", serials.len()),
+        Verb::Disassociate => format!("taking {pairs} licences back ({products} products, {} devices)", serials.len()),
+    };
+    tasks::follow(connection, tasks::Request::Licences, location, id, pairs as u64, &detail, now)?;
     for (adam_id, pricing_param) in assets {
         for serial in serials {
             execute(

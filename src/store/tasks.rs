@@ -21,6 +21,8 @@ pub struct Task {
     pub error: Option<String>,
     /// A person asked: everything is read.
     pub whole: bool,
+    /// It follows a request to Apple.
+    pub follows: bool,
     /// JSON, made and read by whoever shows it.
     pub outcome: Option<String>,
     pub created_at: Timestamp,
@@ -28,8 +30,24 @@ pub struct Task {
     pub finished_at: Option<Timestamp>,
 }
 
+/// What a task is called that follows a request to Apple.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    Licences,
+    Users,
+}
+
+impl Request {
+    fn word(self) -> &'static str {
+        match self {
+            Request::Licences => "licences",
+            Request::Users => "users",
+        }
+    }
+}
+
 const COLUMNS: &str = "id, kind, location_id, subject, state, done, total, detail, error, created_at, started_at, finished_at, whole, \
-     outcome";
+     outcome, request IS NOT NULL";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Task, StoreError> {
     Ok(Task {
@@ -47,6 +65,7 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Task, StoreError> {
         finished_at: maybe_time(row.get(11)?)?,
         whole: row.get(12)?,
         outcome: row.get(13)?,
+        follows: row.get(14)?,
     })
 }
 
@@ -81,6 +100,45 @@ pub fn waiting(
         .ok_or_else(|| StoreError::Damaged("a task vanished while it was added".into()))
 }
 
+/// A task of this kind that follows a request to Apple, which has just been intended: it runs until the request is settled.
+pub fn follow(
+    connection: &Connection,
+    kind: Request,
+    location: LocationId,
+    request: &str,
+    total: u64,
+    detail: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO task (kind, location_id, subject, state, total, detail, created_at, started_at, request)
+        SELECT ?1, id, name, 'running', ?3, ?4, ?5, ?5, ?6 FROM location WHERE id = ?2";
+    execute(connection, sql, params![kind.word(), location.0, total as i64, detail, micros(now), request])?;
+    Ok(())
+}
+
+/// How much of a request Apple has done.
+pub fn request_progress(connection: &Connection, request: &str, done: u64) -> Result<(), StoreError> {
+    let sql = "UPDATE task SET done = min(?2, total) WHERE request = ?1 AND state = 'running'";
+    execute(connection, sql, params![request, done as i64])?;
+    Ok(())
+}
+
+/// A request is settled, for `done` of what it was about, and so its task ends: with what came out, or with an error (JSON).
+pub fn request_ended(
+    connection: &Connection,
+    request: &str,
+    now: Timestamp,
+    done: u64,
+    outcome: Result<&str, &str>,
+) -> Result<(), StoreError> {
+    request_progress(connection, request, done)?;
+    let sql = "SELECT id FROM task WHERE request = ?1";
+    match row(connection, sql, [request], |row| Ok(row.get(0)?))? {
+        Some(id) => finish(connection, id, now, outcome),
+        None => Ok(()),
+    }
+}
+
 /// A person asked for it: everything is to be read.
 pub fn make_whole(connection: &Connection, id: i64) -> Result<(), StoreError> {
     execute(connection, "UPDATE task SET whole = 1 WHERE id = ?1", [id])?;
@@ -93,10 +151,12 @@ pub fn set_outcome(connection: &Connection, id: i64, outcome: &str) -> Result<()
     Ok(())
 }
 
-/// The tasks that wait, or were running when vppd stopped, for this location; oldest first.
+/// The tasks that wait, or were running when vppd stopped, for this location; oldest first. Not those that follow requests.
 pub fn open_for(connection: &Connection, location: LocationId) -> Result<Vec<Task>, StoreError> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM task WHERE location_id = ?1 AND state IN ('waiting', 'running') ORDER BY id");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM task WHERE location_id = ?1 AND state IN ('waiting', 'running')
+             AND request IS NULL ORDER BY id"
+    );
     rows(connection, &sql, [location.0], read)
 }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::events::EventState;
-use super::{StoreError, execute, maybe_time, micros, row, rows, time};
+use super::{StoreError, execute, maybe_time, micros, row, rows, tasks, time};
 use crate::licensing::registration::Details;
 use crate::model::{LocationId, UserVerb};
 
@@ -83,6 +83,13 @@ pub fn intend(
         "INSERT INTO user_event (id, location_id, verb, state, users, intended_at) VALUES (?1, ?2, ?3, 'intended', ?4, ?5)",
         params![id, location.0, verb.word(), changes.len() as i64, micros(now)],
     )?;
+    let what = match verb {
+        UserVerb::Create => "registering",
+        UserVerb::Update => "changing",
+        UserVerb::Retire => "retiring",
+    };
+    let detail = format!("{what} {} users", changes.len());
+    tasks::follow(connection, tasks::Request::Users, location, id, changes.len() as u64, &detail, now)?;
     for Change { client_user_id, details } in changes {
         execute(
             connection,

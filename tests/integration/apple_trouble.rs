@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sandbox::apple::{Fault, FaultRule, Often, RetryAfter};
-use vppd::operations::sync;
+use sandbox::apple::{AssetName, Fault, FaultRule, Often, RetryAfter};
 use vppd::operations::view::*;
+use vppd::operations::{deployments, look, sync, tasks};
 
 use crate::support::*;
 
@@ -93,5 +93,37 @@ fn a_day_of_syncs_takes_few_calls() {
         calls.retain(|endpoint, _| !["artwork", "metadata/lookup", "public/lookup"].contains(&endpoint.as_str()));
         assert!(calls.values().sum::<u64>() <= 20, "{calls:?}");
         app.assert_clean();
+    });
+}
+
+#[test]
+fn each_request_to_apple_is_a_task_that_ends_with_what_came_out() {
+    story(|clock| async move {
+        let app = App::start(clock, &[(READER, 2)]).await;
+        app.add_token("Leeds", false).await.unwrap();
+        app.enrol(devices(0, 2)).await;
+        app.wait(minutes(5)).await;
+        // vppd has counted two and does not know that one is gone.
+        app.sandbox.apple.assign(&app.uid, &AssetName::standard(READER), "SOMEBODYELSE").unwrap();
+        let deployment = app.deploy(READER, "all-devices", PurposeView::Required).await;
+        app.wait(Duration::from_secs(3)).await;
+        let of_licences = async || {
+            let tasks = look::tasks(&app.context).await.unwrap();
+            tasks.into_iter().filter(|task| task.kind == "licences").collect::<Vec<_>>()
+        };
+        let running = of_licences().await.remove(0);
+        assert_eq!((running.state, running.total, running.subject.as_str()), (TaskState::Running, 2, "Leeds"));
+        assert_eq!(tasks::cancel(&app.context, running.id, "test").await.unwrap_err().code, "task-follows");
+        app.wait(minutes(30)).await;
+        let ended = of_licences().await.pop().unwrap();
+        assert_eq!((ended.state, ended.done), (TaskState::Done, 1));
+        assert!(ended.detail.starts_with("1 of 2 licences were assigned; the others: Apple:"), "{}", ended.detail);
+        app.sandbox.apple.add_fault(next("assets/disassociate", 1, Fault::Withdrawn)).unwrap();
+        deployments::remove(&app.context, deployment.id, "test").await.unwrap();
+        app.wait(minutes(10)).await;
+        let failed = of_licences().await.into_iter().find(|task| task.state == TaskState::Failed).unwrap();
+        let error = failed.error.unwrap();
+        assert!(error.message.starts_with("0 of 1 licences were taken back"), "{error:?}");
+        assert!(error.message.contains("9634") && error.advice.contains("vppd plan"), "{error:?}");
     });
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sandbox::apple::{Canned, Fault, FaultRule, Often};
+use sandbox::apple::{Canned, Fault, FaultRule, Often, TaskError};
 use serde_json::json;
 use vppd::apple::error::TokenProblemKind;
 use vppd::apple::numbers::{Course, NUMBERS};
@@ -145,4 +145,46 @@ fn every_number_as_an_answer_to_a_read() {
             assert_eq!(state(&app).await, TokenState::Valid, "{number}");
         }
     });
+}
+
+/// The numbers with which tasks fail that Apple had accepted (Apple: Handling Error Responses, asynchronous errors).
+const LATER: [i64; 7] = [9603, 9609, 9635, 9641, 9644, 9709, 9716];
+
+/// Prints which number a story covers, as the failure of a task.
+pub fn task_failure(number: i64) {
+    let (course, meaning) = vppd::apple::numbers::known(number).unwrap();
+    println!("{number} | {meaning} | {} | as the failure of a task", course.words());
+}
+
+#[test]
+fn tasks_that_fail_inside_apple_are_told_and_tried_again() {
+    for (number, fault) in [(9603, TaskError::Internal), (9644, TaskError::Maintenance)] {
+        task_failure(number);
+        story(|clock| async move {
+            let app = App::start(clock, &[("1600000011", 3)]).await;
+            app.add_token("Leeds", false).await.unwrap();
+            app.enrol(devices(0, 3)).await;
+            let often = Often::Next(1);
+            let rule = FaultRule { endpoint: Some("assets/associate".into()), fault: Fault::TasksFail(fault), often };
+            app.sandbox.apple.add_fault(rule).unwrap();
+            app.deploy("1600000011", "all-devices", PurposeView::Required).await;
+            app.wait(minutes(3)).await;
+            let pair = app.pairs("1600000011").await.into_values().next().unwrap();
+            println!("{:?}: {}", pair.stage, pair.why);
+            assert!(pair.why.contains(&number.to_string()), "{}", pair.why);
+            assert_eq!(requests(&app), 1);
+            app.wait(Duration::from_secs(26 * 3600)).await;
+            assert_eq!(app.stages("1600000011").await, counts([(Stage::Installed, 3)]), "{number}");
+        });
+    }
+}
+
+#[test]
+fn no_failure_of_a_task_is_left_out() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration");
+    let files = ["", "users"].into_iter().flat_map(|below| std::fs::read_dir(folder.join(below)).unwrap());
+    let sources: String = files.filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok()).collect();
+    for number in LATER.into_iter().filter(|number| ![9603, 9644].contains(number)) {
+        assert!(sources.contains(&format!("task_failure({number});")), "no story for tasks that fail with {number}");
+    }
 }

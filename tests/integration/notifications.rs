@@ -2,7 +2,7 @@
 //! out is what comes out without them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use hyper::Method;
@@ -36,7 +36,7 @@ impl Notified {
     async fn start(clock: Clock, assets: &[(&str, i64)], more: &str) -> Notified {
         let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
         let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         std::fs::write(path("certificate.pem"), &certificate).unwrap();

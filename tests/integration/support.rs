@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -60,6 +61,15 @@ pub fn shared(clock: &Clock) -> sandbox::clock::Clock {
     )
 }
 
+/// A port that nobody listens on, from below those that the system gives to connections, which could take it meanwhile.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mine = std::process::id().wrapping_mul(97);
+    let candidates = std::iter::repeat_with(|| mine.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000);
+    let mut ports = candidates.map(|place| 20_000 + place as u16);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
+
 impl App {
     /// An appliance with a location that owns `assets` (adamId, licences), its token not added yet.
     pub async fn start(clock: Clock, assets: &[(&str, i64)]) -> App {
@@ -75,7 +85,7 @@ impl App {
             sandbox.apple.add_asset(&uid, NewAsset::app(adam_id, *licences)).unwrap();
         }
         let token = sandbox.apple.add_token(&uid, SignedDuration::from_hours(24 * 300)).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let settings = folder.path().join("vppd.toml");
         std::fs::write(&settings, edit(settings_text(&sandbox, folder.path(), port))).unwrap();
         let world = World {

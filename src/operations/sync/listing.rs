@@ -5,6 +5,7 @@ use super::progress::Progress;
 use super::{assignment, see};
 use crate::apple::walk::{self, Sink, Stopped};
 use crate::apple::wire::{self, AssetRef};
+use crate::apple::{self, AppleError};
 use crate::model::LocationId;
 use crate::operations::locations::Round;
 use crate::operations::locations::standing::ask;
@@ -33,6 +34,8 @@ impl Sink<wire::Assignment> for Staging<'_> {
     async fn take(&self, records: Vec<wire::Assignment>) -> Result<(), OperationError> {
         let (location, generation) = (self.location, self.generation);
         let rows: Vec<Assignment> = records.iter().filter_map(assignment).collect();
+        // Before the page waits for its turn to be stored.
+        drop(records);
         let stage = move |w: &crate::store::Write<'_>| assignments::stage(w, location, generation, &rows);
         self.context.store.write_bulk(stage).await?;
         Ok(())
@@ -48,21 +51,33 @@ pub(super) struct Staged {
     pub changed: Changed,
 }
 
-/// Lists all assignments and stages them. Of a location that did not hold still all that was known stays.
+/// A generation, and what Apple said while it was listed.
+pub(super) struct Listing {
+    generation: i64,
+    listed: Result<walk::Listed, AppleError>,
+}
+
+/// Lists all assignments and stages them.
 pub(super) async fn stage_all(
     context: &Shared,
-    round: &mut Round,
+    id: LocationId,
+    token: &apple::Location,
     progress: &Progress,
-) -> Result<Staged, OperationError> {
-    let (id, token) = (round.location.id, round.token.clone());
+) -> Result<Listing, OperationError> {
     let generation = context.store.read(move |c| assignments::next_generation(c, id)).await?;
     let staging = Staging { context, location: id, generation };
-    let listed = walk::assignments(&context.apple, &token, &progress.part("assignments"), &staging).await;
-    let listed = match listed {
+    let listed = match walk::assignments(&context.apple, token, &progress.part("assignments"), &staging).await {
         Err(Stopped::Sink(error)) => return Err(error),
-        Err(Stopped::Apple(error)) => ask(context, round, Err(error)).await?,
-        Ok(listed) => ask(context, round, Ok(listed)).await?,
+        Err(Stopped::Apple(error)) => Err(error),
+        Ok(listed) => Ok(listed),
     };
+    Ok(Listing { generation, listed })
+}
+
+/// How what was staged differs from what counts. Of a location that did not hold still all that was known stays.
+pub(super) async fn compared(context: &Shared, round: &mut Round, listing: Listing) -> Result<Staged, OperationError> {
+    let (id, generation) = (round.location.id, listing.generation);
+    let listed = ask(context, round, listing.listed).await?;
     see(context, round, &listed.seen).await?;
     if !listed.stable {
         while context.store.write_bulk(move |w| assignments::keep_known(w, id, generation, CHUNK)).await? {}

@@ -18,7 +18,7 @@ use crate::operations::licences::{UNKNOWN_EVENT, UNSTABLE_WAITS, poll, still_our
 use crate::operations::locations::Round;
 use crate::operations::locations::standing::{ask, see_owner};
 use crate::operations::tokens::removal::why_not_revoke;
-use crate::operations::{OperationError, Shared, alerts, sync};
+use crate::operations::{OperationError, Shared, alerts, sync, tasks};
 use crate::store::events::EventState;
 use crate::store::user_events::{self, Change, UserEvent};
 use crate::store::users::{self, User};
@@ -389,6 +389,14 @@ async fn settle(
                 raised.extend(super::tell_trouble(w, &user, &location, now)?);
             }
             user_events::settle(w, &ended.id, done, now)?;
+            let verb = match ended.verb {
+                UserVerb::Create => "registered",
+                UserVerb::Update => "changed",
+                UserVerb::Retire => "retired",
+            };
+            let words = format!("{done} of {} users were {verb}", ended.users);
+            let advice = "`vppd user list` tells where everybody stands, and what can be done.";
+            tasks::request_ended(w, &ended.id, now, done, words, advice)?;
             Ok((freed, raised))
         })
         .await?;

@@ -61,6 +61,7 @@ fn an_unknown_user_who_is_refused_at_once_is_registered_again() {
 
 #[test]
 fn an_unknown_user_who_fails_later_is_registered_again() {
+    crate::error_numbers::task_failure(9609);
     drift("fails-later");
 }
 
@@ -99,6 +100,7 @@ fn a_user_who_vanishes_is_registered_again_by_the_next_sync() {
 
 #[test]
 fn what_apple_refuses_for_one_is_told_and_the_others_go_through() {
+    crate::error_numbers::task_failure(9635);
     story(|clock| async move {
         let app = leeds(clock).await;
         add(&app, "anna@example.org").await;
@@ -138,6 +140,7 @@ fn what_apple_refuses_for_one_is_told_and_the_others_go_through() {
 
 #[test]
 fn an_account_that_another_mdm_has_linked_is_told_and_tried_again_when_it_is_free() {
+    crate::error_numbers::task_failure(9641);
     crate::lessons::lesson(21);
     story(|clock| async move {
         let app = App::start(clock, &[(READER, 10)]).await;
@@ -347,5 +350,31 @@ fn with_a_listing_that_lags_behind_everything_still_comes_right() {
         let anna = place(&app, &id).await;
         assert_eq!((anna.state, anna.apple_email.as_str()), (RegistrationState::Registered, "new@example.org"));
         assert!(calls(&app, "users/create") <= 2 && calls(&app, "users/update") <= 2);
+    });
+}
+
+#[test]
+fn a_user_who_is_registered_already_under_our_id_is_ours_and_no_error() {
+    crate::error_numbers::task_failure(9716);
+    story(|clock| async move {
+        let app = leeds(clock).await;
+        let york = app.sandbox.apple.add_location(NewLocation { name: "York".into(), ..NewLocation::default() });
+        let content = app.sandbox.apple.add_token(&york, jiff::SignedDuration::from_hours(24 * 300)).unwrap();
+        let request = TokenAddRequest { name: "York".into(), content, take_over: false };
+        tokens::add(&app.context, request, "test").await.unwrap();
+        let anna = add(&app, "anna@example.org").await;
+        app.wait(minutes(2)).await;
+        // An earlier vppd had registered her in York, and this one has not read York since.
+        app.sandbox.apple.add_user(&york, &anna.client_user_id).unwrap();
+        let request = UserAddRequest { location: "York".into(), ..wish("anna@example.org") };
+        users::add(&app.context, request, "test").await.unwrap();
+        app.wait(minutes(5)).await;
+        let states: Vec<_> =
+            show(&app, "anna@example.org").await.registrations.iter().map(|place| place.state).collect();
+        assert_eq!(states, [RegistrationState::Registered; 2]);
+        let records = app.sandbox.apple.location(&york).unwrap().users;
+        assert_eq!(records.len(), 1);
+        assert_eq!(records[0].email.as_deref(), Some("anna@example.org"), "her address is told once more");
+        assert_eq!(open_alerts(&app).await, []);
     });
 }
