@@ -146,6 +146,7 @@ pub struct Budget {
     bucket: Mutex<Bucket>,
     moved: Notify,
     pages: Semaphore,
+    own: Semaphore,
     clock: Clock,
     entropy: Entropy,
     configured: u32,
@@ -155,7 +156,13 @@ impl Budget {
     /// `configured` is in requests a second.
     pub fn new(clock: Clock, entropy: Entropy, configured: u32) -> Budget {
         let bucket = Mutex::new(Bucket::new(clock.steady()));
-        Budget { bucket, moved: Notify::new(), pages: Semaphore::new(PAGES_IN_FLIGHT), clock, entropy, configured }
+        let (pages, own) = (Semaphore::new(PAGES_IN_FLIGHT), Semaphore::new(1));
+        Budget { bucket, moved: Notify::new(), pages, own, clock, entropy, configured }
+    }
+
+    /// The page that the location may always have at hand, whatever others do.
+    pub fn own_page(&self) -> &Semaphore {
+        &self.own
     }
 
     /// Waits for the right to send one request. Dropping the future gives the place up.

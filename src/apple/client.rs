@@ -42,7 +42,7 @@ const TRIES: u32 = 6;
 const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Pages at hand in all listings together, beyond one for each.
-const SPARE_PAGES: usize = 64;
+const SPARE_PAGES: usize = 24;
 /// How long a failed read of `service/config` is not repeated.
 const CONFIG_HOLD_OFF: Duration = Duration::from_secs(60);
 
@@ -342,6 +342,10 @@ impl AppleClient {
 
     /// Places for pages at hand beyond the one that each listing always has: whoever lists many locations at once does not
     /// hold all their pages at once.
+    pub(super) fn budget_of(&self, location: &Location) -> Arc<Budget> {
+        self.budget(location.key.clone())
+    }
+
     pub(super) fn spare_pages(&self) -> &Semaphore {
         &self.spare_pages
     }

@@ -29,6 +29,8 @@ use crate::proxy::{Proxy, WayOut, innermost};
 const MAX_REPLY: usize = 32 * 1024 * 1024;
 /// Connections that idle for longer are not used again: Apple may be about to close them.
 const IDLE: Duration = Duration::from_secs(20);
+/// Bytes that a connection reads at once: as many as TLS has in a record, so that hundreds of connections cost little.
+const READ_AT_ONCE: usize = 16 * 1024;
 /// No wait asked for by Apple is believed to be longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -100,7 +102,10 @@ impl Transport {
             .enable_http1()
             .wrap_connector(WayOut::new(http, proxy));
         let timed = Timed { inner: https, clock: clock.clone(), limit: connect };
-        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(timed);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE)
+            .http1_read_buf_exact_size(READ_AT_ONCE)
+            .build(timed);
         Ok(Transport { client, clock, total, user_agent })
     }
 

@@ -14,7 +14,6 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 
 use super::budget::PAGES_IN_FLIGHT;
 use super::client::{AppleClient, Location, Page, Reply};
@@ -112,7 +111,7 @@ pub struct Delta {
 /// as it is (see [`Assets::stable`]), so that a location in constant change is not starved of its first listing.
 pub async fn assets(client: &AppleClient, location: &Location, progress: Progress<'_>) -> Result<Assets, AppleError> {
     let kept = Kept::default();
-    let listed = held_still(client, |index| client.assets_page(location, index), progress, &kept).await?;
+    let listed = held_still(client, location, |index| client.assets_page(location, index), progress, &kept).await?;
     let assets = kept.records().into_iter().map(|asset| (asset.key(), asset)).collect();
     Ok(Assets { assets, version_id: listed.version_id, stable: listed.stable, seen: listed.seen })
 }
@@ -126,7 +125,7 @@ pub async fn assignments<S: Sink<Assignment>>(
     sink: &S,
 ) -> Result<Listed, Stopped<S::Error>> {
     let fetch = |index| client.assignments_page(location, index, None);
-    let mut listed = held_still(client, fetch, progress, sink).await?;
+    let mut listed = held_still(client, location, fetch, progress, sink).await?;
     if listed.stable {
         return Ok(listed);
     }
@@ -152,7 +151,7 @@ pub async fn assignments_of(
 ) -> Result<OfAsset, AppleError> {
     let kept = Kept::default();
     let fetch = |index| client.assignments_of_asset(location, asset, index);
-    let listed = held_still(client, fetch, progress, &kept).await?;
+    let listed = held_still(client, location, fetch, progress, &kept).await?;
     // An older Apple leaves one of the filters aside.
     let of_asset = kept.records().into_iter().filter(|assignment| assignment.asset() == *asset);
     Ok(OfAsset { assignments: of_asset.filter_map(keyed).collect(), stable: listed.stable, seen: listed.seen })
@@ -166,7 +165,7 @@ pub async fn assignments_since(
     version_id: &str,
 ) -> Result<Delta, AppleError> {
     let fetch = |index| client.assignments_page(location, index, Some(version_id));
-    let (records, pass) = changed_since(client, fetch).await?;
+    let (records, pass) = changed_since(client, location, fetch).await?;
     // The first page's version: what changes while the later ones are read is then read again.
     Ok(Delta { changed: records.into_iter().filter_map(keyed).collect(), version_id: pass.version_id, seen: pass.seen })
 }
@@ -174,12 +173,13 @@ pub async fn assignments_since(
 /// The records of a listing since a version: one pass that goes to the end whatever changes.
 async fn changed_since<T: Send, F: Future<Output = Result<Reply<Page<T>>, AppleError>>>(
     client: &AppleClient,
+    location: &Location,
     fetch: impl Fn(u32) -> F,
 ) -> Result<(Vec<T>, Pass), AppleError> {
     for attempt in 0..ATTEMPTS {
         let kept = Kept::default();
         let manner = Manner { careful: attempt > 0, to_the_end: true };
-        match pass(client, &fetch, manner, &|_, _| (), &kept).await.map_err(AppleError::from) {
+        match pass(client, location, &fetch, manner, &|_, _| (), &kept).await.map_err(AppleError::from) {
             Ok(pass) => return Ok((kept.records(), pass)),
             Err(error) if error.number() == Some(NO_SUCH_PAGE) => {}
             Err(error) => return Err(error),
@@ -202,6 +202,7 @@ fn keyed(assignment: Assignment) -> Option<(AssignmentKey, Assignment)> {
 /// Passes through a listing until one of them has held still; the last one goes to the end whatever changes.
 async fn held_still<T, S: Sink<T>, F: Future<Output = Result<Reply<Page<T>>, AppleError>>>(
     client: &AppleClient,
+    location: &Location,
     fetch: impl Fn(u32) -> F,
     progress: Progress<'_>,
     sink: &S,
@@ -209,7 +210,7 @@ async fn held_still<T, S: Sink<T>, F: Future<Output = Result<Reply<Page<T>>, App
     let mut careful = false;
     for attempt in 1..=ATTEMPTS {
         let to_the_end = attempt == ATTEMPTS;
-        match pass(client, &fetch, Manner { careful, to_the_end }, progress, sink).await {
+        match pass(client, location, &fetch, Manner { careful, to_the_end }, progress, sink).await {
             // The number of pages was wrong: from now on it is not relied on.
             Err(Stopped::Apple(error)) if error.number() == Some(NO_SUCH_PAGE) => careful = true,
             Err(stopped) => return Err(stopped),
@@ -245,15 +246,16 @@ struct Pass {
 /// Reads the pages of a listing once. Each goes to the sink as it arrives; the others are on their way meanwhile.
 async fn pass<T, S: Sink<T>, F: Future<Output = Result<Reply<Page<T>>, AppleError>>>(
     client: &AppleClient,
+    location: &Location,
     fetch: impl Fn(u32) -> F,
     manner: Manner,
     progress: Progress<'_>,
     sink: &S,
 ) -> Result<Pass, Stopped<S::Error>> {
     sink.begin().await.map_err(Stopped::Sink)?;
-    let own = Semaphore::new(1);
+    let budget = client.budget_of(location);
     let page = |index| {
-        let (reply, own) = (fetch(index), &own);
+        let (reply, own) = (fetch(index), budget.own_page());
         async move {
             // Until its records are stored.
             let _place = tokio::select! {

@@ -18,14 +18,15 @@ use super::users::listing as people;
 use super::view::{SyncRequest, TaskView};
 use super::{OperationError, Shared, look, subscriptions};
 use crate::apple::walk::{self, Seen};
-use crate::apple::wire;
+use crate::apple::wire::{self, ClientConfig};
+use crate::apple::{self, AppleError, Reply};
 use crate::model::LocationId;
 use crate::schedule;
 use crate::store::assets::Differing;
 use crate::store::assignments::{Assignment, Holder};
 use crate::store::locations::TokenState;
 use crate::store::{StoreError, Write, assets, assignments, history, locations, tasks};
-use listing::{compared, forget_others, list_singly, singly, stage_all};
+use listing::{Listing, compared, forget_others, list_singly, singly, stage_all};
 use outcome::Outcome;
 use progress::Progress;
 
@@ -160,9 +161,11 @@ pub(super) async fn full(context: &Shared, round: &mut Round) -> Result<bool, Op
 }
 
 async fn whole(context: &Shared, round: &mut Round, progress: &Progress) -> Result<Outcome, OperationError> {
-    let mut outcome = Outcome::default();
-    read_location(context, round, &mut outcome).await?;
-    full_applied(context, round, progress, outcome).await
+    let (mut outcome, token, id) = (Outcome::default(), round.token.clone(), round.location.id);
+    let asked = context.apple.client_config(&token);
+    let (config, listing) = futures_util::future::join(asked, list_all(context, id, &token, progress)).await;
+    take_location(context, round, config, &mut outcome).await?;
+    apply(context, round, listing, outcome).await
 }
 
 /// Goes on with what a sync has found so far.
@@ -170,22 +173,43 @@ async fn full_applied(
     context: &Shared,
     round: &mut Round,
     progress: &Progress,
-    mut outcome: Outcome,
+    outcome: Outcome,
 ) -> Result<Outcome, OperationError> {
-    let token = round.token.clone();
+    let listing = list_all(context, round.location.id, &round.token.clone(), progress).await;
+    apply(context, round, listing, outcome).await
+}
+
+/// What Apple lists of a location: its assets, its users, and, staged already, who holds what.
+struct Everything {
+    assets: Result<walk::Assets, AppleError>,
+    users: Result<walk::Users, AppleError>,
+    rows: Result<Listing, OperationError>,
+}
+
+/// Reads everything side by side: together the listings keep to the pages that a location may have under way.
+async fn list_all(context: &Shared, id: LocationId, token: &apple::Location, progress: &Progress) -> Everything {
     let (of_assets, of_users) = (progress.part("assets"), progress.part("users"));
-    // Side by side: together they keep to the pages that a location may have under way.
-    let (listed, listed_people, listed_rows) = futures_util::future::join3(
-        walk::assets(&context.apple, &token, &of_assets),
-        walk::users(&context.apple, &token, &of_users),
-        stage_all(context, round.location.id, &token, progress),
+    let (assets, users, rows) = futures_util::future::join3(
+        walk::assets(&context.apple, token, &of_assets),
+        walk::users(&context.apple, token, &of_users),
+        stage_all(context, id, token, progress),
     )
     .await;
-    let listed = ask(context, round, listed).await?;
+    Everything { assets, users, rows }
+}
+
+/// Puts what was listed in place of what was known: all of it or nothing.
+async fn apply(
+    context: &Shared,
+    round: &mut Round,
+    listing: Everything,
+    mut outcome: Outcome,
+) -> Result<Outcome, OperationError> {
+    let listed = ask(context, round, listing.assets).await?;
     see(context, round, &listed.seen).await?;
-    let listed_people = ask(context, round, listed_people).await?;
+    let listed_people = ask(context, round, listing.users).await?;
     see(context, round, &listed_people.seen).await?;
-    let staged = compared(context, round, listed_rows?).await?;
+    let staged = compared(context, round, listing.rows?).await?;
     let (id, now) = (round.location.id, context.clock.now());
     let (whole, stable) = (listed.stable, listed.stable && staged.stable && listed_people.stable);
     let kept: Vec<assets::Asset> = listed.assets.values().map(asset).collect();
@@ -221,6 +245,15 @@ async fn full_applied(
 /// What Apple says of the location itself: its name, its country.
 async fn read_location(context: &Shared, round: &mut Round, outcome: &mut Outcome) -> Result<(), OperationError> {
     let reply = context.apple.client_config(&round.token).await;
+    take_location(context, round, reply, outcome).await
+}
+
+async fn take_location(
+    context: &Shared,
+    round: &mut Round,
+    reply: Result<Reply<ClientConfig>, AppleError>,
+    outcome: &mut Outcome,
+) -> Result<(), OperationError> {
     let reply = ask(context, round, reply).await?;
     see_owner(context, round, reply.mdm_info.as_ref()).await?;
     let config = reply.body;

@@ -152,7 +152,7 @@ impl Readers {
         }
         let connection = open_read_only(&self.path)?;
         connection.set_prepared_statement_cache_capacity(128);
-        connection.execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -8000; PRAGMA foreign_keys = 1;")?;
+        connection.execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -4000; PRAGMA foreign_keys = 1;")?;
         Ok(connection)
     }
 }

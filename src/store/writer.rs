@@ -192,7 +192,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = 1;
-             PRAGMA cache_size = -16000; PRAGMA wal_autocheckpoint = 20000; PRAGMA busy_timeout = 5000;",
+             PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 20000; PRAGMA busy_timeout = 5000;",
         )
         .map_err(fail)?;
     Ok(connection)

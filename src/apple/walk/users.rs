@@ -25,7 +25,7 @@ pub struct Users {
 pub async fn users(client: &AppleClient, location: &Location, progress: Progress<'_>) -> Result<Users, AppleError> {
     let kept = Kept::default();
     let fetch = |index| client.users_page(location, index, WhichUsers::All, None);
-    let listed = held_still(client, fetch, progress, &kept).await?;
+    let listed = held_still(client, location, fetch, progress, &kept).await?;
     let users = that_count(kept.records());
     let mut whole = Users { users, version_id: listed.version_id, stable: listed.stable, seen: listed.seen };
     if whole.stable {
@@ -48,7 +48,7 @@ pub async fn users(client: &AppleClient, location: &Location, progress: Progress
 /// [`AppleError::Resync`] when Apple does not know the version any more.
 pub async fn users_since(client: &AppleClient, location: &Location, version_id: &str) -> Result<Users, AppleError> {
     let fetch = |index| client.users_page(location, index, WhichUsers::All, Some(version_id));
-    let (records, pass) = changed_since(client, fetch).await?;
+    let (records, pass) = changed_since(client, location, fetch).await?;
     Ok(Users { users: that_count(records), version_id: pass.version_id, stable: false, seen: pass.seen })
 }
 
