@@ -176,11 +176,12 @@ fn no_switch_is_left_out() {
     let sources: String = files.filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok()).collect();
     let switches = serde_json::to_value(sandbox::apple::Switches::default()).unwrap();
     for (name, position) in switches.as_object().unwrap().iter().filter(|(name, _)| !AMOUNTS.contains(&name.as_str())) {
+        let position = position.to_string();
         let thrown: std::collections::BTreeSet<&str> = sources
             .split(&format!("\"{name}\": "))
             .skip(1)
             .filter_map(|rest| rest.split(['}', '\n']).next()?.split(", \"").next())
-            .filter(|value| *value != position.to_string())
+            .filter(|value| *value != position)
             .collect();
         println!("{name}: {position} by default; thrown to {thrown:?}");
         assert!(!thrown.is_empty(), "no story throws the switch {name}");

@@ -1,0 +1,86 @@
+//! Devices and their enrolment, as the doors show them.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::PairView;
+
+/// `GET /v1/devices`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeviceView {
+    /// Empty while the device has not told it.
+    pub serial: String,
+    pub udid: String,
+    pub state: DeviceState,
+    pub model: String,
+    pub os_version: String,
+    pub supervised: Option<bool>,
+    pub enrolled_at: Option<Timestamp>,
+    pub last_seen: Option<Timestamp>,
+    /// Why the device cannot be woken; empty when it can.
+    pub push_problem: String,
+    pub identity_expires_at: Option<Timestamp>,
+    /// Commands that wait.
+    pub queue: u64,
+    pub apps_wanted: u64,
+    pub apps_installed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceState {
+    /// Authenticate was accepted; the first TokenUpdate has not come.
+    Enrolling,
+    Enrolled,
+    CheckedOut,
+}
+
+/// `GET /v1/devices/{serial or UDID}`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeviceDetailView {
+    pub device: DeviceView,
+    pub pairs: Vec<PairView>,
+    /// The queue and the latest answers, newest first.
+    pub commands: Vec<CommandView>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CommandView {
+    pub uuid: String,
+    pub request_type: String,
+    /// adamId or bundle id it is about; empty otherwise.
+    pub subject: String,
+    /// `queued`, `sent`, `not-now`, `acknowledged`, `error`, `format-error`, `withdrawn`.
+    pub state: String,
+    pub queued_at: Timestamp,
+    pub answered_at: Option<Timestamp>,
+    /// The device's error chain in words.
+    pub error: String,
+}
+
+/// `POST /v1/enrolment-profiles`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct EnrolRequest {
+    /// Only the device with this serial number may use the profile.
+    #[serde(default)]
+    pub serial: Option<String>,
+    /// How many devices may use it; 1 if absent.
+    #[serde(default)]
+    pub count: Option<u32>,
+    /// Until when; `[enrolment] profile-lifetime` if absent.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct EnrolView {
+    /// Suggested file name.
+    pub file_name: String,
+    /// The profile (base64). Holds the SCEP challenge: whoever has it can enrol.
+    pub profile: String,
+    pub signed: bool,
+    pub reference: String,
+    pub serial: Option<String>,
+    pub count: u32,
+    pub expires_at: Timestamp,
+}
