@@ -8,6 +8,7 @@ mod scene;
 mod screen;
 mod summary;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ const ROLLOUT_PATIENCE: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(400);
 /// For how long nothing may change before it counts as rest.
 const QUIET: Duration = Duration::from_secs(2);
+/// Apple's stores, as the sandbox calls them.
+const STORES: [&str; 4] = ["artwork", "metadata/lookup", "organisations", "public/lookup"];
 /// Devices that enrol at the same time.
 const CONCURRENCY: usize = 16;
 
@@ -258,12 +261,16 @@ impl Demo {
         };
         let answers = |number| state.counters.errors.get(&number).copied().unwrap_or(0) + failed_tasks(number);
         let devices: Vec<_> = fleet.view().into_iter().map(|device| device.counters).collect();
+        // What apps are called is asked of other services, for people and not for licences.
+        let (to_stores, calls): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            state.counters.calls.clone().into_iter().partition(|(endpoint, _)| STORES.contains(&endpoint.as_str()));
         let refused_by_devices: u64 = devices.iter().map(|counters| counters.refused).sum();
         let mut summary = Summary {
             devices: self.scene.specs.len() as u64,
-            apple_calls: state.counters.calls.values().sum(),
+            apple_calls: calls.values().sum(),
+            store_calls: to_stores.values().sum(),
             apple_calls_lower_bound: bound::fewest_calls(&truth.assigned, &sizes) as u64,
-            apple_calls_by_endpoint: state.counters.calls.clone(),
+            apple_calls_by_endpoint: calls,
             seconds: times.until_rest,
             enrolment_seconds: times.enrolment,
             rollout_seconds: times.rollout,

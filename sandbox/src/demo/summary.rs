@@ -29,7 +29,9 @@ pub struct Summary {
     pub away: u64,
     pub apple_calls: u64,
     pub apple_calls_lower_bound: u64,
-    /// By endpoint.
+    /// For names and icons of apps.
+    pub store_calls: u64,
+    /// By endpoint, without those to the stores.
     pub apple_calls_by_endpoint: BTreeMap<String, u64>,
     /// From the start of vppd until everything rested.
     pub seconds: f64,
@@ -167,6 +169,7 @@ impl Summary {
         line(&mut text, "calls to Apple", &calls);
         let endpoints = self.apple_calls_by_endpoint.iter().map(|(name, count)| format!("{name} {count}"));
         line(&mut text, "", &endpoints.collect::<Vec<_>>().join(", "));
+        line(&mut text, "to its stores", &format!("{}, for names and icons", self.store_calls));
         let time = format!(
             "{:.1} s ({:.1} s to enrol {} devices, {:.1} s from the first deployment to rest)",
             self.seconds, self.enrolment_seconds, self.devices, self.rollout_seconds
@@ -246,6 +249,7 @@ mod tests {
             devices: 5,
             apple_calls: 11,
             apple_calls_lower_bound: 9,
+            store_calls: 13,
             apple_calls_by_endpoint: [("assets".to_owned(), 3), ("status".to_owned(), 8)].into(),
             seconds: 12.34,
             enrolment_seconds: 4.0,
@@ -268,6 +272,7 @@ mod tests {
   not installed   1 declined by the person, 1 for devices that stay away
   calls to Apple  11 (lower bound 9*)
                   assets 3, status 8
+  to its stores   13, for names and icons
   time            12.3 s (4.0 s to enrol 5 devices, 6.2 s from the first deployment to rest)
   views agree     yes (Apple, vppd, devices)
 ";

@@ -165,7 +165,7 @@ impl DeviceAuthority {
             Some(Digest::Sha256),
             &parts.algorithm,
             parts.to_be_signed.as_bytes(),
-            parts.signature.as_raw_slice(),
+            parts.signature().ok_or(FOREIGN)?,
         )
         .map_err(|_| FOREIGN)
     }

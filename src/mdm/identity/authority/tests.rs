@@ -90,6 +90,23 @@ fn certificates_of_others_are_refused() {
     }
 }
 
+/// Bits that count for nothing at the end of the signature would give one certificate several fingerprints.
+#[test]
+fn a_signature_has_whole_bytes() {
+    // Of sixteen signatures one ends in four zero bits.
+    let (mut certificate, end) = loop {
+        let (_folder, certificate) = issued([5; 16]);
+        let end = certificate.len() - 1;
+        if certificate[end].trailing_zeros() >= 4 {
+            break (certificate, end);
+        }
+    };
+    let signed =
+        (0..end).rev().find(|at| certificate[*at..].starts_with(&[0x03, 0x82]) && certificate.get(at + 4) == Some(&0));
+    certificate[signed.unwrap() + 4] = 4;
+    assert!(AUTHORITY.verify_issued(&certificate, now(), NO_GRACE).is_err());
+}
+
 #[test]
 fn the_device_authority_survives_a_restart() {
     let (certificate, key) = AUTHORITY.to_pem();

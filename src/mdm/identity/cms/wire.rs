@@ -120,6 +120,13 @@ pub struct Signed {
     pub signature: BitString,
 }
 
+impl Signed {
+    /// The signature. One that is not made of whole bytes is none: the same bytes said in two ways would be two certificates.
+    pub fn signature(&self) -> Option<&[u8]> {
+        self.signature.len().is_multiple_of(8).then(|| self.signature.as_raw_slice())
+    }
+}
+
 /// The signed part of PKCS#10. Attributes in any order: Apple's encoder does not sort them.
 #[derive(AsnType, Clone, Debug, Decode, PartialEq, Eq)]
 pub struct RequestInfo {

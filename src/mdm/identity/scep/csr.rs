@@ -30,7 +30,7 @@ impl CertificateRequest {
         if !matches!(key.parsed(), Ok(PublicKey::RSA(rsa)) if (2048..=8192).contains(&rsa.key_size())) {
             return Err(CmsError::WeakKey);
         }
-        let signature = request.signature.as_raw_slice();
+        let signature = request.signature().ok_or(CmsError::Malformed("signature of the certificate request"))?;
         verify_raw(&key, None, &request.algorithm, request.to_be_signed.as_bytes(), signature)?;
         let challenge = info
             .attributes
