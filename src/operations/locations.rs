@@ -210,6 +210,7 @@ async fn one_round(context: &Shared, id: LocationId, memory: &mut Memory) -> Res
     if round.location.claim_wanted && round.location.owner.is_none() {
         claim_if_free(context, &mut round).await?;
     }
+    let mut another = false;
     if let Some(task) = context.store.read(move |c| tasks::next_for(c, id)).await? {
         let (cancelled, task_id) = (context.workers.task_begins(task.id), task.id);
         // Dropped half-way, a sync has changed nothing. One that fails again and again must not keep licences from being
@@ -225,6 +226,8 @@ async fn one_round(context: &Shared, id: LocationId, memory: &mut Memory) -> Res
             None => memory.sync_after = Some(after(context.clock.steady(), LONGEST_PAUSE)),
         }
         context.plan_now.notify_one();
+        // After a restart there may be two: one that was interrupted, and one that waited behind it.
+        another = context.store.read(move |c| tasks::next_for(c, id)).await?.is_some_and(|next| next.id != task_id);
     }
     let mut next = licences::settle_and_send(context, &mut round).await?;
     let people = users::requests::settle_and_send(context, &mut round).await?;
@@ -236,6 +239,9 @@ async fn one_round(context: &Shared, id: LocationId, memory: &mut Memory) -> Res
     let hold = memory.sync_after.map(|steady| context.clock.expected_at(steady));
     let due = scheduled_sync(context, &round.location, hold, now).await?;
     next = Some(next.map_or(due, |known| known.min(due)));
+    if another {
+        next = Some(now);
+    }
     if context.workers.is_waiting(id) {
         let (steady, every) = (context.clock.steady(), context.config().sync.waiting_interval);
         let mut counted = *memory.counted_at.get_or_insert(steady);

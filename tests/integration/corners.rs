@@ -11,7 +11,7 @@ use serde_json::json;
 use vppd::mdm::checkin::Checkin;
 use vppd::mdm::identity::signature::SignerCertificate;
 use vppd::operations::view::*;
-use vppd::operations::{checkin, deployments, differences, pause, sync, tokens};
+use vppd::operations::{checkin, deployments, differences, look, pause, sync, tokens};
 use vppd::store::StoreError;
 
 use crate::support::*;
@@ -315,5 +315,25 @@ fn of_two_licences_of_a_device_only_our_own_goes_back() {
         assert_eq!(app.sandbox.apple.location(&york).unwrap().assignments, [], "ours went back");
         assert_eq!(app.holders(READER), std::collections::BTreeSet::from([serial]), "theirs stays");
         app.assert_clean();
+    });
+}
+
+#[test]
+fn a_sync_that_waited_behind_an_interrupted_one_is_done_after_a_restart() {
+    story(|clock| async move {
+        let mut app = App::start(clock, &[(READER, 4)]).await;
+        ready(&app, 1).await;
+        app.end().await;
+        let store = rusqlite::Connection::open(app.path("state").join("vppd.db")).unwrap();
+        let task =
+            "INSERT INTO task (kind, location_id, subject, state, created_at) VALUES ('sync', 1, 'Leeds', ?1, 0)";
+        for state in ["running", "waiting"] {
+            store.execute(task, [state]).unwrap();
+        }
+        drop(store);
+        app.begin().await;
+        app.wait(minutes(5)).await;
+        let tasks = look::tasks(&app.context).await.unwrap();
+        assert!(tasks.iter().all(|task| task.state == TaskState::Done), "{tasks:?}");
     });
 }
