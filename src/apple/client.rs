@@ -350,17 +350,6 @@ impl AppleClient {
         &self.spare_pages
     }
 
-    /// What one device holds, in pages (Apple: Get Assignments with `serialNumber`). Its versions belong to this filter.
-    pub async fn assignments_of_device(
-        &self,
-        location: &Location,
-        serial: &str,
-        index: u32,
-    ) -> Result<Reply<Page<Assignment>>, AppleError> {
-        let query = [("pageIndex", index.to_string()), ("serialNumber", serial.to_owned())];
-        self.read(location, Endpoint::Assignments, &query, read_page::<Assignment, AssignmentsList>).await
-    }
-
     /// A page of subscriptions (Apple: Managing Subscriptions): the first, or the one at a cursor.
     pub async fn subscriptions_page(
         &self,

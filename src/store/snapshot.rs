@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::{StoreError, assets, deployments, locations, micros, rows, time};
+use super::{StoreError, assets, deployments, locations, rows, time};
 use crate::licensing::{Asset, Device, Licence, Location, Pair, Product, Rule, Snapshot};
 use crate::model::{App, DeviceId, LocationId};
 
@@ -260,11 +260,4 @@ fn merge(pairs: &mut Vec<Pair>, licences: Vec<Held>) {
     }
     merged.extend(known);
     *pairs = merged;
-}
-
-/// When the earliest licence that was given back can be used again.
-pub fn next_release(connection: &Connection, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let sql = "SELECT min(usable_at) FROM returning_licence WHERE usable_at > ?1";
-    let found = super::row(connection, sql, [micros(now)], |row| Ok(row.get::<_, Option<i64>>(0)?))?;
-    super::maybe_time(found.flatten())
 }

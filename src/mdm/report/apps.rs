@@ -89,11 +89,6 @@ impl AppStatus {
     pub fn is_gone(&self) -> bool {
         matches!(self, AppStatus::ManagedButUninstalled)
     }
-
-    /// Reported in a single reply, after which the entry disappears: store it when it is seen.
-    pub fn is_reported_once(&self) -> bool {
-        self.is_final_refusal() || self.is_failure() || matches!(self, AppStatus::UserInstalledApp)
-    }
 }
 
 apple_words! {
