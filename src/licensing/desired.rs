@@ -42,6 +42,7 @@ impl<'a> Rules<'a> {
                     let known = rules.by_serial.get(serial.as_str()).copied();
                     rules.by_serial.insert(serial.as_str(), stronger(known, rule));
                 }
+                Target::Group(_) | Target::Person(_) => {}
             }
         }
         all
@@ -66,6 +67,7 @@ impl<'a> Rules<'a> {
             None => Wanted::Nothing,
             Some(rule) => match rule.purpose {
                 Purpose::Uninstall => Wanted::Uninstall,
+                Purpose::Available => Wanted::Nothing,
                 Purpose::Required => Wanted::Required { since: rule.created_at.max(enrolled_at) },
             },
         }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::SerialNumber;
+use super::{GroupId, PersonId, SerialNumber};
 
 /// What a deployment is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -13,6 +13,8 @@ use super::SerialNumber;
 pub enum Purpose {
     /// Installed automatically.
     Required,
+    /// May be asked for; what has been asked for stays.
+    Available,
     /// Removed, and the licence given back.
     Uninstall,
 }
@@ -22,23 +24,89 @@ impl Purpose {
     pub fn word(self) -> &'static str {
         match self {
             Purpose::Required => "required",
+            Purpose::Available => "available",
             Purpose::Uninstall => "uninstall",
         }
     }
 
     /// The purpose for a word.
     pub fn from_word(word: &str) -> Option<Purpose> {
-        [Purpose::Required, Purpose::Uninstall].into_iter().find(|p| p.word() == word)
+        [Purpose::Required, Purpose::Available, Purpose::Uninstall].into_iter().find(|p| p.word() == word)
     }
 }
 
-/// Who is meant by a deployment.
+/// To what a licence is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LicenceKind {
+    /// To the device's serial number: one licence a device, no Apple Account.
+    #[default]
+    Device,
+    /// To the registered user of the device's person: one licence for all devices of the person.
+    User,
+    /// To the device where Apple allows it, else to its person.
+    DeviceIfPossible,
+}
+
+impl LicenceKind {
+    /// The word used in the store, in JSON and on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            LicenceKind::Device => "device",
+            LicenceKind::User => "user",
+            LicenceKind::DeviceIfPossible => "device-if-possible",
+        }
+    }
+
+    /// The kind for a word.
+    pub fn from_word(word: &str) -> Option<LicenceKind> {
+        [LicenceKind::Device, LicenceKind::User, LicenceKind::DeviceIfPossible].into_iter().find(|k| k.word() == word)
+    }
+}
+
+/// When the apps of a deployment are updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpdatePolicy {
+    /// As the location or the appliance says.
+    #[default]
+    Inherit,
+    Immediately,
+    Scheduled,
+    Never,
+}
+
+impl UpdatePolicy {
+    /// The word used in the store, in JSON and on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            UpdatePolicy::Inherit => "inherit",
+            UpdatePolicy::Immediately => "immediately",
+            UpdatePolicy::Scheduled => "scheduled",
+            UpdatePolicy::Never => "never",
+        }
+    }
+
+    /// The policy for a word.
+    pub fn from_word(word: &str) -> Option<UpdatePolicy> {
+        [UpdatePolicy::Inherit, UpdatePolicy::Immediately, UpdatePolicy::Scheduled, UpdatePolicy::Never]
+            .into_iter()
+            .find(|p| p.word() == word)
+    }
+}
+
+/// Who is meant by a deployment. The text is what the store keeps; people write a group's and a person's name instead of
+/// the number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Target {
     /// Every enrolled device.
     AllDevices,
     /// The device with this serial number, enrolled or not yet.
     Serial(SerialNumber),
+    /// The devices of a group, or the devices of its people.
+    Group(GroupId),
+    /// The devices of a person.
+    Person(PersonId),
 }
 
 /// A target that cannot be read.
@@ -54,8 +122,12 @@ impl FromStr for Target {
         if text == "all-devices" {
             return Ok(Target::AllDevices);
         }
-        let serial = text.strip_prefix("serial:").ok_or_else(refuse)?;
-        SerialNumber::read(serial).map(Target::Serial).ok_or_else(refuse)
+        match text.split_once(':').ok_or_else(refuse)? {
+            ("serial", serial) => SerialNumber::read(serial).map(Target::Serial).ok_or_else(refuse),
+            ("group", number) => number.parse().map(|id| Target::Group(GroupId(id))).map_err(|_| refuse()),
+            ("person", number) => number.parse().map(|id| Target::Person(PersonId(id))).map_err(|_| refuse()),
+            _ => Err(refuse()),
+        }
     }
 }
 
@@ -64,6 +136,8 @@ impl fmt::Display for Target {
         match self {
             Target::AllDevices => f.write_str("all-devices"),
             Target::Serial(serial) => write!(f, "serial:{serial}"),
+            Target::Group(id) => write!(f, "group:{id}"),
+            Target::Person(id) => write!(f, "person:{id}"),
         }
     }
 }
@@ -74,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_target_reads_as_it_prints() {
-        for text in ["all-devices", "serial:QX7T2M9K1P"] {
+        for text in ["all-devices", "serial:QX7T2M9K1P", "group:3", "person:14"] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
         for bad in ["", "all", "serial:", "serial:a b", "group:x"] {

@@ -35,6 +35,10 @@ row_id!(
     /// A person.
     PersonId
 );
+row_id!(
+    /// A group of devices or of people.
+    GroupId
+);
 
 /// A serial number as Apple's licence service is given it: upper case, without spaces around it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

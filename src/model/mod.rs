@@ -11,6 +11,6 @@ mod user;
 
 pub use app::App;
 pub use app_info::{AppInfo, ICON_SIDE};
-pub use deployment::{Purpose, Target, TargetError};
-pub use ids::{CommandUuid, DeploymentId, DeviceId, EventRef, LocationId, PersonId, Pricing, SerialNumber};
+pub use deployment::{LicenceKind, Purpose, Target, TargetError, UpdatePolicy};
+pub use ids::{CommandUuid, DeploymentId, DeviceId, EventRef, GroupId, LocationId, PersonId, Pricing, SerialNumber};
 pub use user::{InviteCode, UserStatus, UserVerb};

@@ -14,6 +14,7 @@ pub async fn add(context: &Shared, request: DeployRequest, who: &str) -> Result<
         .map_err(|error: crate::model::TargetError| OperationError::invalid("target", error.to_string(), ""))?;
     let purpose = match request.purpose {
         PurposeView::Required => Purpose::Required,
+        PurposeView::Available => Purpose::Available,
         PurposeView::Uninstall => Purpose::Uninstall,
     };
     let (now, who, plan_now) = (context.clock.now(), who.to_owned(), context.plan_now.clone());
@@ -100,6 +101,7 @@ fn in_scope(connection: &rusqlite::Connection, target: &Target) -> Result<u64, S
         match target {
             Target::AllDevices => None,
             Target::Serial(serial) => Some(serial.as_str()),
+            Target::Group(_) | Target::Person(_) => return Ok(0),
         },
     )
 }
@@ -112,6 +114,7 @@ fn view(deployment: &deployments::Deployment, catalogue: &Catalogue, devices: u6
         to: deployment.target.to_string(),
         purpose: match deployment.purpose {
             Purpose::Required => PurposeView::Required,
+            Purpose::Available => PurposeView::Available,
             Purpose::Uninstall => PurposeView::Uninstall,
         },
         created_at: deployment.created_at,

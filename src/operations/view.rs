@@ -84,6 +84,7 @@ pub struct AlertView {
 #[serde(rename_all = "kebab-case")]
 pub enum PurposeView {
     Required,
+    Available,
     Uninstall,
 }
 

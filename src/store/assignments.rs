@@ -145,7 +145,7 @@ fn changed(
 fn is_under_way(connection: &Connection, location: LocationId, assignment: &Assignment) -> Result<bool, StoreError> {
     let Holder::Serial(serial) = &assignment.holder else { return Ok(false) };
     let sql =
-        "SELECT 1 FROM reservation WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3 AND serial = ?4";
+        "SELECT 1 FROM reservation WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3 AND holder = ?4";
     let found =
         row(connection, sql, params![location.0, assignment.adam_id, assignment.pricing_param, serial], |_| Ok(()))?;
     Ok(found.is_some())
@@ -245,7 +245,7 @@ pub fn own(
     pricing_param: &str,
     serial: &str,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT INTO own_licence (location_id, adam_id, pricing_param, serial) VALUES (?1, ?2, ?3, ?4)
+    let sql = "INSERT INTO own_licence (location_id, adam_id, pricing_param, holder) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT DO NOTHING";
     execute(connection, sql, params![location.0, adam_id, pricing_param, serial])?;
     Ok(())
@@ -259,7 +259,7 @@ pub fn disown(
     pricing_param: &str,
     serial: &str,
 ) -> Result<(), StoreError> {
-    let sql = "DELETE FROM own_licence WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3 AND serial = ?4";
+    let sql = "DELETE FROM own_licence WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3 AND holder = ?4";
     execute(connection, sql, params![location.0, adam_id, pricing_param, serial])?;
     Ok(())
 }
@@ -285,7 +285,7 @@ pub fn is_settled(connection: &Connection, adam_id: &str, serial: &str) -> Resul
              JOIN assignment a ON a.location_id = l.id AND a.generation = l.generation AND a.adam_id = s.adam_id
                  AND a.pricing_param = s.pricing_param AND a.holder_kind = 'serial' AND a.holder = ?2
              WHERE NOT EXISTS (SELECT 1 FROM reservation r WHERE r.location_id = l.id AND r.adam_id = s.adam_id
-                 AND r.pricing_param = s.pricing_param AND r.serial = ?2)",
+                 AND r.pricing_param = s.pricing_param AND r.holder = ?2)",
         [adam_id, serial],
         |_| Ok(()),
     )?;

@@ -132,7 +132,7 @@ pub fn intend(
         for serial in serials {
             execute(
                 connection,
-                "INSERT INTO reservation (location_id, adam_id, pricing_param, serial, event)
+                "INSERT INTO reservation (location_id, adam_id, pricing_param, holder, event)
                  VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![location.0, adam_id, pricing_param, serial, id],
             )?;
@@ -152,7 +152,7 @@ pub fn intend(
 
 /// The pairs of an event.
 pub fn reserved(connection: &Connection, id: &str) -> Result<Vec<Reserved>, StoreError> {
-    let sql = "SELECT adam_id, pricing_param, serial FROM reservation WHERE event = ?1 ORDER BY adam_id, serial";
+    let sql = "SELECT adam_id, pricing_param, holder FROM reservation WHERE event = ?1 ORDER BY adam_id, holder";
     rows(connection, sql, [id], |row| {
         Ok(Reserved { adam_id: row.get(0)?, pricing_param: row.get(1)?, serial: row.get(2)? })
     })
@@ -330,7 +330,7 @@ fn went_through(
             assignments::disown(connection, location, &pair.adam_id, &pair.pricing_param, &pair.serial)?;
             execute(
                 connection,
-                "INSERT INTO returning_licence (location_id, adam_id, pricing_param, serial, usable_at)
+                "INSERT INTO returning_licence (location_id, adam_id, pricing_param, holder, usable_at)
                  VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET usable_at = excluded.usable_at",
                 params![
                     location.0,

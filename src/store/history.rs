@@ -85,7 +85,7 @@ pub fn still_taken_back(connection: &Connection) -> Result<Vec<TakenBack>, Store
                 AND a.generation = l.generation AND a.adam_id = t.adam_id AND a.pricing_param = t.pricing_param
                 AND a.holder_kind = t.holder_kind AND a.holder = t.holder)
             AND NOT EXISTS (SELECT 1 FROM reservation r WHERE r.location_id = t.location_id
-                AND r.adam_id = t.adam_id AND r.pricing_param = t.pricing_param AND r.serial = t.holder
+                AND r.adam_id = t.adam_id AND r.pricing_param = t.pricing_param AND r.holder = t.holder
                 AND t.holder_kind = 'serial')";
     rows(connection, sql, [], |row| {
         let (kind, holder): (String, String) = (row.get(3)?, row.get(4)?);
@@ -116,12 +116,12 @@ pub fn held_by_strangers(connection: &Connection) -> Result<Vec<Strange>, StoreE
         WHERE a.holder_kind = 'user' OR NOT EXISTS (SELECT 1 FROM device d
             WHERE d.serial = a.holder AND d.serial <> '')
             OR NOT EXISTS (SELECT 1 FROM own_licence o WHERE o.location_id = a.location_id AND o.adam_id = a.adam_id
-                AND o.pricing_param = a.pricing_param AND o.serial = a.holder)
+                AND o.pricing_param = a.pricing_param AND o.holder = a.holder)
             AND EXISTS (SELECT 1 FROM own_licence o JOIN location ol ON ol.id = o.location_id
                 JOIN assignment b ON b.location_id = o.location_id AND b.generation = ol.generation
                     AND b.adam_id = o.adam_id AND b.pricing_param = o.pricing_param
-                    AND b.holder_kind = 'serial' AND b.holder = o.serial
-                WHERE o.serial = a.holder AND o.adam_id = a.adam_id)";
+                    AND b.holder_kind = 'serial' AND b.holder = o.holder
+                WHERE o.holder = a.holder AND o.adam_id = a.adam_id)";
     rows(connection, sql, [], |row| {
         let (kind, holder): (String, String) = (row.get(3)?, row.get(4)?);
         let holder = if kind == "serial" { Holder::Serial(holder) } else { Holder::User(holder) };

@@ -13,7 +13,7 @@ use rusqlite_migration::{M, Migrations};
 use super::StoreError;
 use crate::fault;
 
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     include_str!("migrations/001_first.sql"),
     include_str!("migrations/002_safety.sql"),
     include_str!("migrations/003_users.sql"),
@@ -22,6 +22,7 @@ const STEPS: [&str; 8] = [
     include_str!("migrations/006_metadata.sql"),
     include_str!("migrations/007_own_licences.sql"),
     include_str!("migrations/008_requests_as_tasks.sql"),
+    include_str!("migrations/009_groups.sql"),
 ];
 
 /// Copies that are kept, the newest.

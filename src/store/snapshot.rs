@@ -118,7 +118,7 @@ fn load_assets(
                     SELECT 1 FROM assignment a JOIN location l ON l.id = a.location_id
                         AND l.generation = a.generation
                     WHERE a.location_id = r.location_id AND a.adam_id = r.adam_id
-                        AND a.pricing_param = r.pricing_param AND a.holder_kind = 'serial' AND a.holder = r.serial)) AS new
+                        AND a.pricing_param = r.pricing_param AND a.holder_kind = 'serial' AND a.holder = r.holder)) AS new
             FROM reservation r JOIN licence_event e ON e.id = r.event GROUP BY 1, 2, 3),
         returning_now AS (
             SELECT location_id, adam_id, pricing_param, count(*) AS n FROM returning_licence GROUP BY 1, 2, 3)
@@ -210,14 +210,14 @@ fn load_licences(
     asset_of: &HashMap<(u32, u32, &str), u32>,
     products: &Products,
 ) -> Result<Vec<Held>, StoreError> {
-    let sql = "SELECT r.location_id, r.adam_id, r.pricing_param, r.serial,
+    let sql = "SELECT r.location_id, r.adam_id, r.pricing_param, r.holder,
                    CASE e.verb WHEN 'associate' THEN 0 ELSE 1 END, 1
                FROM reservation r JOIN licence_event e ON e.id = r.event
                UNION ALL
-               SELECT a.location_id, a.adam_id, a.pricing_param, a.holder, 2, o.serial IS NOT NULL
+               SELECT a.location_id, a.adam_id, a.pricing_param, a.holder, 2, o.holder IS NOT NULL
                FROM assignment a JOIN location l ON l.id = a.location_id AND l.generation = a.generation
                    LEFT JOIN own_licence o ON o.location_id = a.location_id AND o.adam_id = a.adam_id
-                       AND o.pricing_param = a.pricing_param AND o.serial = a.holder
+                       AND o.pricing_param = a.pricing_param AND o.holder = a.holder
                WHERE a.holder_kind = 'serial'";
     let mut licences = Vec::new();
     rows(connection, sql, [], |row| {
