@@ -1,21 +1,34 @@
 //! `vppd plan`: what vppd would do now, and why.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::Session;
 use super::app::title;
 use super::output::Page;
-use super::table::Grid;
-use crate::operations::view::{PairView, PlanView};
+use super::table::{Grid, clean, count};
+use crate::operations::view::{ConfirmedView, PairView, PlanView};
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Show at most this many lines of each part; 0 shows all
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Let go what is held: you have seen what would be taken back, and it is right
+    Confirm,
+}
+
 pub(super) async fn run(arguments: Arguments, session: &Session) -> anyhow::Result<()> {
+    if let Some(Command::Confirm) = arguments.command {
+        let answer = session.client.post("/v1/plan/confirm", &serde_json::json!({})).await?;
+        return session.out.show(&answer, |confirmed, _| confirmed_words(confirmed));
+    }
     let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
     let answer = session.client.get("/v1/plan").await?;
     session.out.show(&answer, |plan, page| render(plan, limit, page))
@@ -26,6 +39,12 @@ fn render(plan: &PlanView, limit: usize, page: &Page) -> String {
     let mut parts = Vec::new();
     if plan.paused {
         parts.push("vppd is paused: nothing of this is done until `vppd resume`.".to_owned());
+    }
+    parts.extend(
+        plan.held.iter().map(|held| format!("HELD since {}: {}", page.time(Some(held.since)), clean(&held.why))),
+    );
+    if !plan.held.is_empty() {
+        parts.push("If that is right: vppd plan confirm. What is given goes on meanwhile.".to_owned());
     }
     parts.extend(licences(plan, limit, page));
     parts.extend(commands(plan, limit, page));
@@ -66,6 +85,14 @@ fn pairs(heading: &str, pairs: &[PairView], limit: usize, page: &Page) -> Option
         grid.row([place, pair.serial.clone(), title(&pair.name, &pair.adam_id).to_owned(), pair.why.clone()]);
     }
     part(heading, pairs.len(), limit, grid, page)
+}
+
+fn confirmed_words(confirmed: &ConfirmedView) -> String {
+    let listings = match confirmed.locations.is_empty() {
+        true => String::new(),
+        false => format!(" Apple's listings are believed again: {}.", clean(&confirmed.locations.join(", "))),
+    };
+    format!("Confirmed: {} may go.{listings}", count(confirmed.licences, "licence", "licences"))
 }
 
 /// A titled table; `None` when there is nothing in it.
@@ -129,6 +156,7 @@ mod tests {
         };
         let plan = PlanView {
             paused: true,
+            held: vec![],
             licences: vec![licence],
             commands: vec![command("G"), command("H"), command("I")],
             waiting: vec![waiting],

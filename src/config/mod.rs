@@ -12,6 +12,7 @@ mod devices;
 mod duration;
 mod enrolment;
 mod identity;
+mod licences;
 mod log;
 mod metadata;
 mod notifications;
@@ -35,6 +36,7 @@ pub use devices::Devices;
 pub use duration::{parse as parse_duration, show as show_duration};
 pub use enrolment::{Enrolment, Proof};
 pub use identity::{Identity, Scep};
+pub use licences::Licences;
 pub use log::{Level, Log, Target};
 pub use metadata::{DeveloperKeyFile, Metadata, Sources};
 pub use notifications::Notifications;
@@ -63,6 +65,7 @@ pub struct Config {
     pub sync: Sync,
     pub metadata: Metadata,
     pub planner: Planner,
+    pub licences: Licences,
     pub log: Log,
     pub backup: Backup,
     /// Where the settings were read from.
@@ -131,6 +134,7 @@ fn read(text: &str) -> (Config, Vec<Fault>, Vec<NamedFile>) {
         sync: reader.section("sync", Sync::read),
         metadata: reader.section("metadata", Metadata::read),
         planner: reader.section("planner", Planner::read),
+        licences: reader.section("licences", Licences::read),
         log: reader.section("log", Log::read),
         backup: reader.section("backup", Backup::read),
         file: PathBuf::new(),

@@ -15,6 +15,7 @@ fn defaults() -> Config {
         sync: Sync::default(),
         metadata: Metadata::default(),
         planner: Planner::default(),
+        licences: Licences::default(),
         log: Log::default(),
         backup: Backup::default(),
         file: PathBuf::new(),
@@ -92,6 +93,7 @@ fn the_shipped_file_has_every_key_and_explains_it() {
     reader.section("sync", Sync::read);
     reader.section("metadata", Metadata::read);
     reader.section("planner", Planner::read);
+    reader.section("licences", Licences::read);
     reader.section("log", Log::read);
     reader.section("backup", Backup::read);
     let known = reader.known().iter().flat_map(|(section, keys)| keys.iter().map(move |key| (*section, *key)));

@@ -12,14 +12,18 @@
 //! - [`registration`]: what a registered user needs next.
 //! - [`mod@differences`]: what Apple, vppd and the devices do not agree about, and why.
 //! - [`explain`]: the same in words for people.
+//! - [`mod@forecast`]: how long the licences of an app will last.
+//! - [`safety`]: how much may be taken back without anybody having said so.
 
 pub mod desired;
 pub mod differences;
 pub mod explain;
+pub mod forecast;
 pub mod plan;
 pub mod progress;
 pub mod rectangles;
 pub mod registration;
+pub mod safety;
 pub mod snapshot;
 pub mod step;
 

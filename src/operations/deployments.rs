@@ -2,7 +2,7 @@
 
 use super::catalogue::{Catalogue, resolve};
 use super::view::{DeployRequest, DeploymentView, PurposeView};
-use super::{Kind, OperationError, Shared, notify_after};
+use super::{Kind, OperationError, Shared, notify_after, safety};
 use crate::model::{DeploymentId, Purpose, Target};
 use crate::store::{StoreError, assets, audit, deployments, devices};
 
@@ -42,6 +42,9 @@ pub async fn add(context: &Shared, request: DeployRequest, who: &str) -> Result<
                 ));
             }
             let deployment = deployments::add(w, &adam_id, &target, purpose, now, &who)?;
+            if purpose == Purpose::Uninstall {
+                safety::knowingly(w, &adam_id, now, &who)?;
+            }
             audit::write(w, now, &who, "deployment added", &format!("{} {} to {}", purpose.word(), adam_id, target))?;
             notify_after(w, &plan_now);
             Ok(view(&deployment, &catalogue, in_scope(w, &deployment.target)?))
@@ -78,6 +81,7 @@ pub async fn remove(context: &Shared, id: i64, who: &str) -> Result<DeploymentVi
             deployments::remove(w, id)?;
             let subject = format!("{} {} to {}", deployment.purpose.word(), deployment.adam_id, deployment.target);
             audit::write(w, now, &who, "deployment removed", &subject)?;
+            safety::knowingly(w, &deployment.adam_id, now, &who)?;
             notify_after(w, &plan_now);
             Ok(view(&deployment, &Catalogue::of(w, Some(&deployment.adam_id))?, in_scope(w, &deployment.target)?))
         })

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{OperationError, Shared, alerts, clock_watch, doctor};
+use super::{OperationError, Shared, alerts, clock_watch, doctor, shortage};
 use crate::schedule::KEPT;
 use crate::store::{self, commands, devices, events, history, metadata, notifications, tasks, times, user_events};
 
@@ -59,6 +59,7 @@ async fn round(context: &Shared, number: u32) -> Result<(), OperationError> {
     doctor::apple::keep_drift(context).await?;
     if number.is_multiple_of(WATCH_EVERY) {
         alerts::watch_expiry(context).await?;
+        shortage::watch(context).await?;
     }
     if number.is_multiple_of(CLEAN_EVERY) {
         let now = context.clock.now();

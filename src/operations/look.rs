@@ -10,7 +10,7 @@ use super::catalogue::Catalogue;
 use super::notifications::channel;
 use super::reconcile::{Planned, make_plan, named, verb_words};
 use super::view::*;
-use super::{OperationError, Shared};
+use super::{OperationError, Shared, safety};
 use crate::apple::Limits as AppleLimits;
 use crate::config::{Sync, show_duration};
 use crate::licensing::explain::{Names, explain};
@@ -565,8 +565,11 @@ pub async fn plan(context: &Shared) -> Result<PlanView, OperationError> {
     let mut waiting = seen.pairs_of(|step| matches!(step.step, Step::WaitForLicence { .. }));
     waiting.sort_by(|a, b| (&a.adam_id, a.position).cmp(&(&b.adam_id, b.position)));
     let count = |wanted: fn(&Step) -> bool| planned.plan.steps.iter().filter(|s| wanted(&s.step)).count() as u64;
+    let net = planned.net.held;
+    let held = context.store.read(move |c| safety::view(c, net.as_ref())).await?;
     Ok(PlanView {
         paused: planned.paused,
+        held,
         licences,
         commands: commands.collect(),
         waiting,

@@ -9,6 +9,7 @@
 //! - onwards: [`reconcile`] plans and records; [`locations`] (with [`licences`], [`sync`] and [`users`]) talks to Apple, one task per
 //!   location; [`wake`] pushes the devices.
 //! - from outside: [`notifications`] of Apple's, which are hints of what to read.
+//! - with care: [`safety`] holds a plan that would take back too much; [`shortage`] tells what runs out.
 //! - for bad days: [`backup`] and [`restore`], [`master_key`], [`doctor`]; [`clock_watch`] for clocks that jump.
 //! - beside: [`alerts`] tell an administrator what needs a person; [`housekeeping`] forgets what is over.
 //! - for people to read: [`metadata`] asks Apple's stores what apps are called, [`catalogue`] finds them by it;
@@ -40,6 +41,8 @@ pub mod pause;
 pub mod reconcile;
 pub mod report;
 pub mod restore;
+pub mod safety;
+pub mod shortage;
 pub mod subscriptions;
 pub mod sync;
 pub mod tasks;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{OperationError, Shared, checkin};
+use super::{OperationError, Shared, checkin, safety};
 use crate::clock::after;
 use crate::licensing::plan::{CommandAction, CommandKind, LicenceAction};
 use crate::licensing::{Limits, Plan, Rectangle, Verb, plan, rectangles};
@@ -25,6 +25,8 @@ pub struct Planned {
     pub loaded: Loaded,
     pub plan: Plan,
     pub paused: bool,
+    /// What the safety net knew.
+    pub net: safety::Before,
 }
 
 /// Makes the plan without doing anything.
@@ -36,7 +38,7 @@ pub async fn make_plan(context: &Shared) -> Result<Planned, OperationError> {
             let loaded = snapshot::load(c, &us, now)?;
             let plan = plan(&loaded.snapshot);
             let paused = appliance::load(c)?.paused.is_some();
-            Ok(Planned { loaded, plan, paused })
+            Ok(Planned { loaded, plan, paused, net: safety::Before::load(c)? })
         })
         .await
 }
@@ -45,7 +47,8 @@ pub async fn make_plan(context: &Shared) -> Result<Planned, OperationError> {
 pub async fn reconcile(context: &Shared) -> Result<Option<Timestamp>, OperationError> {
     let now = context.clock.now();
     let released = context.store.write_bulk(move |w| events::release_returned(w, now)).await?;
-    let planned = make_plan(context).await?;
+    let mut planned = make_plan(context).await?;
+    safety::screen(context, &mut planned).await?;
     mark_waiting(context, &planned);
     if planned.paused {
         return Ok(released);

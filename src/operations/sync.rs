@@ -16,7 +16,7 @@ use super::locations::standing::{ask, see_owner, set_token_state};
 use super::locations::{Round, pace};
 use super::users::listing as people;
 use super::view::{SyncRequest, TaskView};
-use super::{OperationError, Shared, look, subscriptions};
+use super::{OperationError, Shared, alerts, look, safety, subscriptions};
 use crate::apple::walk::{self, Seen};
 use crate::apple::wire::{self, ClientConfig};
 use crate::apple::{self, AppleError, Reply};
@@ -211,6 +211,7 @@ async fn apply(
     see(context, round, &listed_people.seen).await?;
     let staged = compared(context, round, listing.rows?).await?;
     let (id, now) = (round.location.id, context.clock.now());
+    let (net, location) = (safety::set_net(context), round.location.clone());
     let (whole, stable) = (listed.stable, listed.stable && staged.stable && listed_people.stable);
     let kept: Vec<assets::Asset> = listed.assets.values().map(asset).collect();
     outcome.full = true;
@@ -218,10 +219,21 @@ async fn apply(
     outcome.added += staged.changed.added;
     outcome.removed += staged.changed.removed;
     outcome.unstable = !stable;
-    let (replaced, changed) = context
+    let (replaced, changed, doubts) = context
         .store
         .write(move |w| -> Result<_, StoreError> {
+            let before = assignments::count_all(w, id)?;
             assignments::show(w, id, staged.generation)?;
+            let after = assignments::count_all(w, id)?;
+            let doubts = match stable {
+                // What is gone is told by a stable listing only; what vppd itself takes back is no surprise.
+                true => {
+                    let gone = staged.changed.taken_back.len() as u64;
+                    let listed = safety::Listed { before: before.min(after + gone), after };
+                    safety::weigh(w, net, &location, listed, now)?
+                }
+                false => None,
+            };
             history::taken_back(w, id, &staged.changed.taken_back, now)?;
             let replaced = assets::replace(w, id, &kept, whole, now)?;
             assets::recount_elsewhere(w, id)?;
@@ -231,9 +243,10 @@ async fn apply(
             if stable {
                 locations::read_anew(w, id)?;
             }
-            Ok((replaced, changed))
+            Ok((replaced, changed, doubts))
         })
         .await?;
+    doubts.iter().for_each(alerts::announce);
     (round.location.last_synced, round.location.last_full_sync) = (Some(now), Some(now));
     outcome.assets += replaced;
     outcome.users = changed;

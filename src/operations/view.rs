@@ -118,6 +118,9 @@ pub struct DeploymentView {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct PlanView {
     pub paused: bool,
+    /// What is not done until a person confirms it, and why.
+    #[serde(default)]
+    pub held: Vec<HeldView>,
     /// Requests to Apple, one per rectangle.
     pub licences: Vec<LicenceActionView>,
     /// Commands to devices.
@@ -130,6 +133,22 @@ pub struct PlanView {
     pub satisfied: u64,
     /// Pairs on which Apple or a device is working.
     pub in_flight: u64,
+}
+
+/// Something that is not done until a person confirms it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldView {
+    pub since: Timestamp,
+    pub why: String,
+}
+
+/// Answer to `POST /v1/plan/confirm`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConfirmedView {
+    /// Licences that may go now.
+    pub licences: u64,
+    /// Locations of which the listing is believed now.
+    pub locations: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -108,3 +108,13 @@ pub fn newest(connection: &Connection, ended_too: bool, limit: u32) -> Result<Ve
 pub fn forget_before(connection: &Connection, time: Timestamp) -> Result<usize, StoreError> {
     execute(connection, "DELETE FROM alert WHERE ended_at < ?1", [micros(time)])
 }
+
+/// Ends the open alerts of a kind whose occasion is not among `still`.
+pub fn keep_only(connection: &Connection, kind: &str, still: &[String], now: Timestamp) -> Result<usize, StoreError> {
+    execute(
+        connection,
+        "UPDATE alert SET ended_at = ?3 WHERE ended_at IS NULL AND kind = ?1
+             AND occasion NOT IN (SELECT value FROM json_each(?2))",
+        params![kind, super::json_list(still), micros(now)],
+    )
+}

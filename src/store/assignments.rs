@@ -264,6 +264,19 @@ pub fn disown(
     Ok(())
 }
 
+/// How many licences of an app, under all locations, are vppd's.
+pub fn count_own(connection: &Connection, adam_id: &str) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM own_licence WHERE adam_id = ?1";
+    Ok(row(connection, sql, [adam_id], |row| Ok(row.get::<_, i64>(0)?))?.unwrap_or(0).max(0) as u64)
+}
+
+/// How many assignments of a location are known, whoever holds them.
+pub fn count_all(connection: &Connection, location: LocationId) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM assignment WHERE location_id = ?1 AND generation = ?2";
+    let parameters = params![location.0, current(connection, location)?];
+    Ok(row(connection, sql, parameters, |row| Ok(row.get::<_, i64>(0)?))?.unwrap_or(0).max(0) as u64)
+}
+
 /// How many licences of a location are assigned, without those of assets of which there are as many as wanted.
 pub fn count(connection: &Connection, location: LocationId) -> Result<u64, StoreError> {
     let found = row(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::{StoreError, assets, deployments, locations, rows, time};
+use super::{StoreError, assets, deployments, locations, rows, safety, time};
 use crate::licensing::{Asset, Device, Licence, Location, Pair, Product, Rule, Snapshot};
 use crate::model::{App, DeviceId, LocationId};
 
@@ -38,6 +38,7 @@ pub struct Counts {
 pub fn load(connection: &Connection, us: &str, now: Timestamp) -> Result<Loaded, StoreError> {
     let mut products = Products::default();
     let kept = locations::all(connection)?;
+    let doubted = safety::doubted(connection)?;
     let location_ids: Vec<LocationId> = kept.iter().map(|l| l.id).collect();
     let locations: Vec<Location> = kept
         .iter()
@@ -46,7 +47,8 @@ pub fn load(connection: &Connection, us: &str, now: Timestamp) -> Result<Loaded,
                 matches!(location.token_state, locations::TokenState::Valid | locations::TokenState::Unreachable);
             let ours = location.owner.as_ref().is_some_and(|owner| owner.id == us);
             let current = location.expires_at > now && !location.full_sync_first && !location.leaving;
-            Location { name: location.name.clone(), writable: accepted && ours && current }
+            let believed = !doubted.contains_key(&location.id);
+            Location { name: location.name.clone(), writable: accepted && ours && current && believed }
         })
         .collect();
     let place_of: HashMap<i64, u32> = (0u32..).zip(&location_ids).map(|(place, id)| (id.0, place)).collect();

@@ -25,7 +25,7 @@ use crate::operations::tokens::{manage, removal};
 use crate::operations::view::{AppQuery, ErrorBody};
 use crate::operations::{
     Kind, OperationError, Shared, alerts, backup, catalogue, deployments, differences, doctor, enrol, look, pause,
-    subscriptions, sync, tasks, tokens,
+    safety, shortage, subscriptions, sync, tasks, tokens,
 };
 
 /// `?all=true` on a list of alerts: those that have passed, too.
@@ -133,6 +133,11 @@ pub fn router(context: Shared) -> Router {
         .route("/deployments/{id}", delete(remove_deployment))
         .route("/enrolment-profiles", post(make_profile))
         .route("/plan", get(|State(c): State<Shared>| async move { reply(look::plan(&c).await) }))
+        .route("/plan/confirm", post(confirm_plan))
+        .route(
+            "/report/licences",
+            get(|State(c): State<Shared>| async move { reply(shortage::report(&c).await) }),
+        )
         .route(
             "/report/differences",
             get(|State(c): State<Shared>, query: Query<Chosen>| async move {
@@ -355,6 +360,10 @@ async fn set_pause(State(context): State<Shared>, Extension(peer): Extension<Pee
 
 async fn resume(State(context): State<Shared>, Extension(peer): Extension<Peer>) -> Response {
     reply(pause::resume(&context, &peer.0).await.map(|()| serde_json::json!({})))
+}
+
+async fn confirm_plan(State(context): State<Shared>, Extension(peer): Extension<Peer>) -> Response {
+    reply(safety::confirm(&context, &peer.0).await)
 }
 
 /// Makes the socket: mode 0660, owned by `group` if this process may give it away. A socket that a dead vppd left is

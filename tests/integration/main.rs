@@ -27,6 +27,8 @@ mod proofs;
 mod proxy;
 mod redaction;
 mod restored;
+mod safety;
+mod shortage;
 mod subscriptions;
 mod support;
 mod switches;

@@ -55,6 +55,32 @@ pub struct AppView {
     pub info: Option<AppInfo>,
 }
 
+/// `GET /v1/report/licences`: an app's licences under all locations together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LicenceReportView {
+    pub adam_id: String,
+    /// Empty when it is not known.
+    pub name: String,
+    /// As many as wanted: `bought` and `free` mean nothing then.
+    pub unlimited: bool,
+    pub bought: u64,
+    /// Assigned at Apple, as far as known.
+    pub used: u64,
+    /// Being assigned or taken back right now.
+    pub reserved: u64,
+    pub free: u64,
+    /// Devices that wait for one.
+    pub waiting: u64,
+    /// To be bought so that nobody waits.
+    pub needed: u64,
+    /// More used a day, over the last two weeks.
+    pub per_day: f64,
+    /// The day on which none is left, at this rate: `2026-11-27`.
+    pub used_up_on: Option<String>,
+    /// The same in words; empty when there is nothing to tell.
+    pub forecast: String,
+}
+
 /// `GET /v1/subscriptions`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriptionView {
