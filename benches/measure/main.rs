@@ -11,9 +11,11 @@ mod bare;
 mod figures;
 mod fleet;
 mod load;
+mod packing;
 mod planning;
 mod process;
 mod rounds;
+mod shapes;
 mod syncs;
 
 use std::path::PathBuf;
@@ -30,23 +32,32 @@ fn main() -> anyhow::Result<()> {
         Some(bare::ARGUMENT) => bare::serve(words.next().context("no folder with the certificate was given")?.as_ref()),
         Some(planning::ARGUMENT) => planning::measure(words.next().as_deref() == Some("known")),
         // Cargo adds --bench, behind what was said.
-        Some(SYNCS) => measure(true),
-        _ => measure(false),
+        Some(PACKING) => measure(Some(PACKING)),
+        Some(SYNCS) => measure(Some(SYNCS)),
+        _ => measure(None),
     }
 }
 
 /// Makes this program measure syncs alone.
 const SYNCS: &str = "syncs";
+/// Makes this program measure requests for licences alone.
+const PACKING: &str = "packing";
 
-fn measure(syncs_alone: bool) -> anyhow::Result<()> {
+/// Measures everything, or `only` this.
+fn measure(only: Option<&str>) -> anyhow::Result<()> {
     let mut report = Report::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    if !syncs_alone {
+    if only.is_none() {
         runtime.block_on(rounds::measure(&mut report))?;
         planning::measure_in_a_child(&mut report)?;
         report.add(package()?);
     }
-    runtime.block_on(syncs::measure(&mut report))?;
+    if only.is_none_or(|only| only == PACKING) {
+        packing::measure(&mut report);
+    }
+    if only.is_none_or(|only| only == SYNCS) {
+        runtime.block_on(syncs::measure(&mut report))?;
+    }
     println!("{report}");
     if let Some(file) = std::env::var_os("BENCH_JSON").map(PathBuf::from) {
         std::fs::write(&file, report.json()).with_context(|| format!("could not write {}", file.display()))?;

@@ -23,6 +23,7 @@ mod layers;
 mod lessons;
 mod metadata;
 mod notifications;
+mod packing;
 mod proofs;
 mod proxy;
 mod redaction;
