@@ -2,11 +2,18 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
-# Crash points that `make test` tries, and that `make torture` tries: while licences are given, and while syncs run.
+# Crash points that `make test` tries, and that `make torture` tries: while licences are given, while syncs run, and in a
+# school, whose size can be given.
 CI_POINTS ?= 40
 CI_SYNC_POINTS ?= 20
+CI_SCHOOL_POINTS ?= 15
+CI_SCHOOL_DEVICES ?= 40
+CI_SCHOOL_APPS ?= 20
 POINTS ?= 300
 SYNC_POINTS ?= 200
+SCHOOL_POINTS ?= 200
+SCHOOL_DEVICES ?= 500
+SCHOOL_APPS ?= 50
 SEED ?= 1
 
 .PHONY: help setup demo test lint docs bench fuzz torture deb package-test clean
@@ -23,7 +30,8 @@ demo: setup ## Watch vppd do its main job against a sandbox that plays Apple and
 
 test: setup ## Run every test: units, stories on simulated time, tools that are not ours, crash points
 	$(CARGO) test --workspace --locked --quiet
-	$(MAKE) --no-print-directory torture POINTS=$(CI_POINTS) SYNC_POINTS=$(CI_SYNC_POINTS)
+	$(MAKE) --no-print-directory torture POINTS=$(CI_POINTS) SYNC_POINTS=$(CI_SYNC_POINTS) SCHOOL_POINTS=$(CI_SCHOOL_POINTS) \
+		SCHOOL_DEVICES=$(CI_SCHOOL_DEVICES) SCHOOL_APPS=$(CI_SCHOOL_APPS)
 
 lint: setup ## Format, clippy with warnings as errors, documentation, dependency rules
 	$(CARGO) fmt --all --check
@@ -37,10 +45,11 @@ docs: setup ## Write docs/config.md anew from etc/vppd.toml
 bench: setup ## Measure against a bare server, medians of three (BENCH_JSON=FILE for JSON)
 	$(CARGO) bench --locked --quiet --bench measure
 
-torture: setup ## Kill vppd at POINTS and SYNC_POINTS seeded places and compare all with an undisturbed run
+torture: setup ## Kill vppd at POINTS, SYNC_POINTS and SCHOOL_POINTS seeded places, and see that everything is right in the end
 	@$(CARGO) build --quiet --locked --workspace --features vppd/fault-points --target-dir target/torture --bin vppd --bin vppd-sandbox
 	@target/torture/debug/vppd-sandbox torture --vppd target/torture/debug/vppd --scene licences --points $(POINTS) --seed $(SEED)
 	@target/torture/debug/vppd-sandbox torture --vppd target/torture/debug/vppd --scene syncs --points $(SYNC_POINTS) --seed $(SEED)
+	@target/torture/debug/vppd-sandbox torture --vppd target/torture/debug/vppd --scene school --points $(SCHOOL_POINTS) --devices $(SCHOOL_DEVICES) --apps $(SCHOOL_APPS) --seed $(SEED)
 
 fuzz: setup ## Fuzz every decoder of bytes from outside, a minute each (SECONDS_EACH=60)
 	./fuzz/run $(or $(SECONDS_EACH),60)

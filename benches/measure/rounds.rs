@@ -35,6 +35,7 @@ pub const PACE: Pace = Pace {
     event_poll: &["10s", "20s", "30s"],
     unknown_outcome_wait: "10m",
     licence_reuse_delay: "2m",
+    refused_licence_wait: "15m",
     verify_after: &["15s", "30s", "1m"],
     retry_after: &["1m", "5m", "30m"],
     push_repeat_after: &["15m", "1h"],

@@ -51,10 +51,17 @@ pub fn disagreements(truth: &Truth, look: &Look) -> Vec<String> {
     for (_, adam_id) in &truth.assigned {
         *held.entry(adam_id).or_default() += 1;
     }
+    // One row for each location that has the app; what is wanted is the same in all of them.
+    let mut counted: BTreeMap<&str, u64> = BTreeMap::new();
     for app in look.apps.iter().flat_map(|detail| &detail.apps) {
+        *counted.entry(&app.adam_id).or_default() += app.assigned;
+    }
+    let mut told = BTreeSet::new();
+    for app in look.apps.iter().flat_map(|detail| &detail.apps).filter(|app| told.insert(&app.adam_id)) {
         let held = held.get(app.adam_id.as_str()).copied().unwrap_or_default();
-        if app.assigned != held {
-            let (adam_id, assigned) = (&app.adam_id, app.assigned);
+        let assigned = counted.get(app.adam_id.as_str()).copied().unwrap_or_default();
+        if assigned != held {
+            let adam_id = &app.adam_id;
             found.push(format!("app {adam_id}: vppd counts {assigned} licences as assigned, Apple {held}"));
         }
         if app.wanted.checked_sub(held) != Some(app.waiting) {
@@ -118,6 +125,16 @@ mod tests {
             "installed without a licence at Apple: 1 on C",
         ];
         assert_eq!(disagreements(&truth, &three()), expected);
+    }
+
+    #[test]
+    fn licences_of_several_locations_are_counted_together() {
+        let mut look = three();
+        let mut other = look.apps[0].apps[0].clone();
+        other.assigned = 0;
+        look.apps[0].apps.push(other);
+        let truth = Truth { assigned: keys(&["A", "B"]), managed: keys(&["A"]) };
+        assert_eq!(disagreements(&truth, &look), Vec::<String>::new());
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub struct Apple {
     pub unknown_outcome_wait: Duration,
     /// How long a licence that was given back rests before it is given to another device.
     pub licence_reuse_delay: Duration,
+    /// How long a pair of which Apple refused the licence is left alone; doubled with each refusal. Apple's older service
+    /// punished repeated identical failing calls.
+    pub refused_licence_wait: Duration,
     /// The name under which locations are claimed, for the eyes of other MDM servers' administrators. Never empty.
     pub mdm_name: String,
 }
@@ -38,6 +41,7 @@ impl Default for Apple {
             event_poll: vec![seconds(10), seconds(20), seconds(30)],
             unknown_outcome_wait: minutes(10),
             licence_reuse_delay: minutes(2),
+            refused_licence_wait: minutes(15),
             mdm_name: "vppd".to_owned(),
         }
     }
@@ -56,6 +60,7 @@ impl Apple {
             event_poll: section.intervals("event-poll", &default.event_poll),
             unknown_outcome_wait: section.interval("unknown-outcome-wait", default.unknown_outcome_wait),
             licence_reuse_delay: section.duration("licence-reuse-delay", default.licence_reuse_delay),
+            refused_licence_wait: section.interval("refused-licence-wait", default.refused_licence_wait),
             mdm_name: section.text("mdm-name", name, "mdm.example.org"),
         };
         if apple.mdm_name.trim().is_empty() {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::locations::Round;
 use super::locations::standing::{ask, see_owner};
 use super::notifications::channel;
-use super::{COOL_DOWN, OperationError, Shared, sync, tasks};
+use super::{OperationError, Shared, sync, tasks};
 use crate::apple::error::{AppleError, meaning};
 use crate::apple::walk;
 use crate::apple::wire::{AssetRef, EventStatus};
@@ -405,7 +405,7 @@ async fn settle(
         failed,
         now: context.clock.now(),
         reuse_delay: context.config().apple.licence_reuse_delay,
-        cool_down: COOL_DOWN,
+        cool_down: context.config().apple.refused_licence_wait,
     };
     let event = event.clone();
     context

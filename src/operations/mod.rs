@@ -52,7 +52,6 @@ pub mod view;
 pub mod wake;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
@@ -160,7 +159,3 @@ fn notify_after(write: &Write<'_>, notify: &Arc<Notify>) {
 fn sealed_place(uid: &str) -> String {
     format!("content token of {uid}")
 }
-
-/// The first pause before Apple is asked again for a pair that it refused; doubled with each refusal. Apple's older service
-/// punished repeated identical failing calls.
-const COOL_DOWN: Duration = Duration::from_secs(15 * 60);

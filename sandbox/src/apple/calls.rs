@@ -130,8 +130,10 @@ impl State {
             }
             Some(session) => self.perform(endpoint, call, &session, now)?,
         };
-        if let (Some(job), Some(Fault::TasksFail(error))) = (&mut job, &fault) {
-            job.doom(error.number());
+        match (&mut job, &fault) {
+            (Some(job), Some(Fault::TasksFail(error))) => job.doom(error.number(), 100),
+            (Some(job), Some(Fault::SomeTasksFail(percent))) => job.doom(AppleError::Internal, *percent),
+            _ => {}
         }
         Ok(Step::done(Answered::after(fault, reply, job)))
     }
@@ -253,7 +255,8 @@ pub(super) fn instead(fault: Option<&Fault>) -> Result<Option<Outcome>, Refusal>
             | Fault::Drip(_)
             | Fault::SlowReply(_)
             | Fault::MetadataForbidden
-            | Fault::TasksFail(_),
+            | Fault::TasksFail(_)
+            | Fault::SomeTasksFail(_),
         )
         | None => Ok(None),
     }

@@ -47,8 +47,8 @@ pub(super) struct Job {
     short: Option<BTreeSet<AssetKey>>,
     /// What this event has assigned.
     given: Vec<(AssetKey, Holder)>,
-    /// With what all its tasks fail, whatever they are.
-    doom: Option<AppleError>,
+    /// With what tasks fail, whatever they are, and how many of a hundred.
+    doom: Option<(AppleError, u8)>,
 }
 
 impl Job {
@@ -60,9 +60,17 @@ impl Job {
         self.tasks.len()
     }
 
-    /// All tasks will fail.
-    pub(super) fn doom(&mut self, error: AppleError) {
-        self.doom = Some(error);
+    /// So many of a hundred tasks will fail.
+    pub(super) fn doom(&mut self, error: AppleError, percent: u8) {
+        self.doom = Some((error, percent));
+    }
+
+    /// Licences that are to be given or taken, as far as they are known: adamId and target.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (String, Target)> {
+        self.tasks.iter().filter_map(|task| match task {
+            Task::Licence(key, target) => Some((key.adam_id.clone(), target.clone())),
+            Task::Nobody(_) | Task::User(_) | Task::Seat(..) => None,
+        })
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -129,6 +137,7 @@ impl State {
             job.short = Some(self.short_assets(job));
         }
         let end = (job.next + CHUNK).min(job.len());
+        let given = job.given.len();
         let chunk = job.tasks.get(job.next..end).unwrap_or_default().to_vec();
         job.next = end;
         let State { locations, chance, switches, managed_domain, .. } = self;
@@ -137,8 +146,8 @@ impl State {
         let mut report = Report::default();
         for task in &chunk {
             let result = match job.doom {
-                Some(error) => Err(error),
-                None => location.perform(job, task, &mut surroundings),
+                Some((error, percent)) if surroundings.chance.below(100) < percent.into() => Err(error),
+                _ => location.perform(job, task, &mut surroundings),
             };
             let Some(event) = location.events.get_mut(&job.event_id) else { return };
             match result {
@@ -159,7 +168,9 @@ impl State {
         location.wrote(&Vec::from_iter(report.changed), now);
         if job.is_done() {
             location.settle(job, now);
+            self.forget_pending(job);
         }
+        self.count_second_licences(job, given);
         let (u_id, event_id, kind) = (&job.u_id, &job.event_id, job.kind);
         if !report.done.is_empty() {
             let elements = report.done;
@@ -167,6 +178,40 @@ impl State {
         }
         for (error, elements) in report.failed {
             self.notify_finished(Finished { u_id, event_id, kind, error: Some(error), elements }, now);
+        }
+    }
+
+    /// An event was accepted: counts the pairs that another pending event names, too.
+    pub(super) fn note_pending(&mut self, job: &Job) {
+        for pair in job.pairs() {
+            let events = self.pending.entry(pair).or_default();
+            *events += 1;
+            self.counters.pairs_in_two_events += u64::from(*events > 1);
+        }
+    }
+
+    fn forget_pending(&mut self, job: &Job) {
+        for pair in job.pairs() {
+            if let Some(events) = self.pending.get_mut(&pair) {
+                *events -= 1;
+                if *events == 0 {
+                    self.pending.remove(&pair);
+                }
+            }
+        }
+    }
+
+    /// Counts those of what was given from the `from`th on, who hold another licence of the same product.
+    fn count_second_licences(&mut self, job: &Job, from: usize) {
+        for (key, holder) in job.given.get(from..).unwrap_or_default() {
+            let target = holder.target();
+            let held = self.locations.values().flat_map(|location| {
+                let holder = location.holder(&target);
+                location
+                    .assets_of(&key.adam_id)
+                    .filter(move |asset| holder.as_ref().is_some_and(|holder| asset.holders.contains_key(holder)))
+            });
+            self.counters.second_licences += u64::from(held.count() > 1);
         }
     }
 

@@ -24,6 +24,9 @@ impl State {
     ) -> (Reply, Option<Job>) {
         let event_id = self.chance.uuid().to_string();
         let job = Job::new(session.u_id.clone(), event_id.clone(), kind, tasks);
+        if !job.is_done() {
+            self.note_pending(&job);
+        }
         // Nothing to do is done at once.
         let status = if job.is_done() { EventStatus::Complete } else { EventStatus::Pending };
         let event =

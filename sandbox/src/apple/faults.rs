@@ -48,6 +48,8 @@ pub enum Fault {
     MetadataForbidden,
     /// The event is accepted, and all its tasks fail with this.
     TasksFail(TaskError),
+    /// The event is accepted, and so many of a hundred of its tasks fail with 9603, by chance.
+    SomeTasksFail(u8),
 }
 
 /// A reply written out: of something between here and Apple, or of an Apple beside itself.

@@ -110,6 +110,7 @@ impl Apple {
             limits: Limits::default(),
             faults: Vec::new(),
             counters: Counters::default(),
+            pending: HashMap::new(),
             log: VecDeque::new(),
             network: None,
             outbox: Vec::new(),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::catalogue::{Developer, Listing};
 use super::faults::FaultRule;
 use super::limits::Limits;
-use super::location::Location;
+use super::location::{Location, Target};
 use super::notices::{NotificationRecord, Outgoing};
 use super::switches::Switches;
 use crate::chance::Chance;
@@ -43,6 +43,8 @@ pub(super) struct State {
     pub limits: Limits,
     pub faults: Vec<FaultRule>,
     pub counters: Counters,
+    /// In how many pending events each pair (adamId and target) is.
+    pub pending: HashMap<(String, Target), u32>,
     pub log: VecDeque<CallRecord>,
     /// How notifications reach their receivers; `None` while nobody has said.
     pub network: Option<Arc<dyn Network>>,
@@ -89,6 +91,12 @@ pub struct Counters {
     pub refused: u64,
     /// Devices that were told to install before the licence was theirs.
     pub installs_before_licence: u64,
+    /// Devices that were told to install when the licence was theirs, but its event had not ended.
+    pub installs_before_complete: u64,
+    /// Pairs that an event named while another one that named them was still pending.
+    pub pairs_in_two_events: u64,
+    /// Licences given to somebody who had one of the same product already, from whichever location.
+    pub second_licences: u64,
 }
 
 /// One call that was received.

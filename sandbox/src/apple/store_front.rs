@@ -1,4 +1,4 @@
-//! What a device sees of Apple: the catalogue, and whether a licence is its own.
+//! What a device sees of Apple: the catalogue, and whether a licence is its own. It asks when it is told to install.
 
 use jiff::SignedDuration;
 
@@ -26,12 +26,12 @@ impl StoreFront for Apple {
             Some(settled) => now.duration_since(settled) >= lag,
             None => false,
         };
-        state
-            .locations
-            .values()
-            .flat_map(|location| location.assets_of(adam_id))
-            .filter_map(|asset| asset.holders.get(&holder))
-            .any(|held| visible(held.settled))
+        let assets = state.locations.values().flat_map(|location| location.assets_of(adam_id));
+        let seen: Vec<_> = assets.filter_map(|asset| asset.holders.get(&holder)).map(|held| held.settled).collect();
+        let holds = seen.iter().any(|settled| visible(*settled));
+        let early = holds && seen.iter().all(Option::is_none);
+        state.counters.installs_before_complete += u64::from(early);
+        holds
     }
 
     fn report_install_without_licence(&self, _serial: &str, _adam_id: &str) {

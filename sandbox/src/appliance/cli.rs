@@ -166,6 +166,8 @@ pub struct Deployment {
 pub struct PlanRow {
     pub licences: Vec<IgnoredAny>,
     pub commands: Vec<IgnoredAny>,
+    /// Pairs for which something is under way.
+    pub in_flight: u64,
 }
 
 /// Where the licence of a pair stands.

@@ -1,7 +1,6 @@
 //! The scene of licences: people and deployments first, then the devices, strictly one after another; then an app is taken away and a
 //! device leaves; and rest.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -10,9 +9,7 @@ use super::people;
 use super::run::{Outcome, Run};
 use crate::agreement::{Truth, disagreements};
 use crate::appliance::{Deployment, DeviceRow, Look, Silent};
-use crate::clock::Clock;
-use crate::device::http::Internet;
-use crate::device::{DeviceSpec, Fleet, Person, Timing, World, fleet};
+use crate::device::{DeviceSpec, Fleet, Person, Timing, fleet};
 use crate::scenario::Scenario;
 
 /// How many devices there are.
@@ -38,16 +35,8 @@ struct Trial<'a> {
 
 /// Plays the scene.
 pub async fn act(run: &Run<'_>) -> anyhow::Result<Outcome> {
-    let clock = hasty(&run.setup.clock);
-    let world = World {
-        clock: clock.clone(),
-        store: Arc::new(run.sandbox.apple.clone()),
-        inboxes: run.sandbox.inboxes.clone(),
-        network: Arc::new(Internet::new(clock, Default::default(), Vec::new())),
-        keys: run.setup.keys.clone(),
-    };
     let (specs, silent) = cast(run.setup.seed);
-    Trial { run, fleet: Fleet::new(world, run.setup.seed), specs, silent }.act().await
+    Trial { run, fleet: run.fleet(HASTE), specs, silent }.act().await
 }
 
 impl Trial<'_> {
@@ -204,19 +193,6 @@ fn cast(seed: u64) -> (Vec<DeviceSpec>, Silent) {
     });
     let away = specs.iter().filter(|spec| spec.behaviour.stay_away).map(|spec| spec.serial.clone()).collect();
     (specs, Silent { away, ..Silent::default() })
-}
-
-/// A clock on which all waits are shorter.
-fn hasty(clock: &Clock) -> Clock {
-    let (now, sleep) = (clock.clone(), clock.clone());
-    Clock::given(
-        move || now.now(),
-        move |duration| {
-            let clock = sleep.clone();
-            Box::pin(async move { clock.sleep(duration / HASTE).await })
-        },
-        || Box::new(()),
-    )
 }
 
 #[cfg(test)]

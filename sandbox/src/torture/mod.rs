@@ -1,13 +1,14 @@
 //! The crash test: vppd is killed again and again, at requests and between commits, and in the end everything has to be as
 //! in a run without kills: the same licence and the same app on every device, nothing lost, nothing twice.
 //!
-//! Runs are independent; each takes several kills one after another. With the same seed the same points are tried, though
-//! not to the microsecond: the clock is the machine's.
+//! Runs are independent; each takes several kills one after another. The scene of a school is one long run with all the
+//! kills. With the same seed the same points are tried, though not to the microsecond: the clock is the machine's.
 
 mod licences;
 mod people;
 mod points;
 mod run;
+mod school;
 mod syncs;
 
 use std::collections::BTreeMap;
@@ -17,8 +18,9 @@ use std::sync::Arc;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use self::points::{Armed, Hit, Totals, schedule};
+use self::points::{Armed, Hit, Totals, one_after_another, schedule};
 use self::run::{Outcome, Scene, Setup, Verdicts, play};
+use self::school::Size;
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::device::make_keys;
@@ -42,6 +44,8 @@ pub struct TortureOptions {
     /// At how many points it is killed in one run.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100))]
     pub kills_per_run: u64,
+    #[command(flatten)]
+    pub size: Size,
 }
 
 /// Far more keys than one run needs, so that no two devices of a run have the same.
@@ -69,6 +73,9 @@ pub async fn run(options: &TortureOptions, clock: &Clock) -> anyhow::Result<bool
 }
 
 async fn torture(options: &TortureOptions, clock: &Clock) -> anyhow::Result<bool> {
+    if options.scene == Scene::School {
+        return long_run(options, clock).await;
+    }
     let start = clock.now();
     let mut torture = Torture::prepare(options, clock).await?;
     let mut run = 0;
@@ -87,12 +94,37 @@ async fn torture(options: &TortureOptions, clock: &Clock) -> anyhow::Result<bool
     Ok(violations == 0)
 }
 
+/// One run that goes on until vppd was killed as often as wished.
+async fn long_run(options: &TortureOptions, clock: &Clock) -> anyhow::Result<bool> {
+    let start = clock.now();
+    let setup = Setup::new(options, clock).await?;
+    let mut chance = Chance::seeded(options.seed);
+    let armed = Armed::with(one_after_another(&mut chance, options.points, options.size.apart(options.points)));
+    let folder = folder()?;
+    let (verdicts, problems) = match play(&setup, folder.path(), &armed, false).await {
+        Ok(outcome) => (outcome.verdicts, outcome.problems),
+        Err(error) => (Verdicts::new(), vec![format!("{error:#}")]),
+    };
+    let hits = armed.hits();
+    for (number, Hit { what }) in (1..).zip(&hits) {
+        println!("point {number:4}  {what}");
+    }
+    println!();
+    verdicts.iter().for_each(|(what, count)| println!("{what}: {count}"));
+    problems.iter().for_each(|problem| println!("VIOLATED  {problem}"));
+    let seconds = clock.now().duration_since(start).as_secs();
+    println!("\n{} kills in one run, {} violations, {seconds} s", hits.len(), problems.len());
+    if !problems.is_empty() {
+        println!("the files of this run stay in {}", folder.keep().display());
+    }
+    ensure!(hits.len() as u64 >= options.points, "only {} of {} points were reached", hits.len(), options.points);
+    Ok(problems.is_empty())
+}
+
 impl Torture {
     /// The run without kills, which is the measure for all others.
     async fn prepare(options: &TortureOptions, clock: &Clock) -> anyhow::Result<Torture> {
-        let keys = Arc::new(make_keys(clock, KEYS, None).await?);
-        let (vppd, clock) = (options.vppd.clone(), clock.clone());
-        let setup = Setup { vppd, scene: options.scene, seed: options.seed, clock, keys };
+        let setup = Setup::new(options, clock).await?;
         let folder = folder()?;
         let result = play(&setup, folder.path(), &Armed::default(), true).await;
         let (outcome, problems) = match result {
@@ -153,6 +185,16 @@ impl Torture {
         let mut problems = differences(&self.reference, &outcome.verdicts);
         problems.extend(outcome.problems);
         problems
+    }
+}
+
+impl Setup {
+    async fn new(options: &TortureOptions, clock: &Clock) -> anyhow::Result<Setup> {
+        let TortureOptions { vppd, scene, size, seed, .. } = options.clone();
+        // Every enrolment takes one, also one that a kill breaks off.
+        let more = if scene == Scene::School { 2 * size.devices as usize } else { 0 };
+        let keys = Arc::new(make_keys(clock, KEYS + more, None).await?);
+        Ok(Setup { vppd, scene, size, seed, clock: clock.clone(), keys })
     }
 }
 

@@ -41,6 +41,18 @@ pub fn schedule(chance: &mut Chance, count: u64, totals: Totals) -> Vec<Point> {
     points
 }
 
+/// `count` points one after another, each so far from the one before that on average `mean` lie between, for a run of which
+/// nobody knows how long it will be.
+pub fn one_after_another(chance: &mut Chance, count: u64, mean: Totals) -> Vec<Point> {
+    let far = |chance: &mut Chance, mean: u64| 1 + chance.below(2 * mean.max(1));
+    let point = |_| match chance.below(4) {
+        0 => Point::Request { number: far(chance, mean.requests), when: When::Before },
+        1 => Point::Request { number: far(chance, mean.requests), when: When::After },
+        _ => Point::Fault { number: far(chance, mean.faults) },
+    };
+    (0..count).map(point).collect()
+}
+
 /// A point that was reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hit {
@@ -109,6 +121,12 @@ impl Armed {
         self.state().hits.clone()
     }
 
+    /// How many points are still to come.
+    pub fn left(&self) -> usize {
+        let state = self.state();
+        state.waiting.len() + usize::from(state.current.is_some())
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,6 +152,18 @@ mod tests {
     }
 
     #[test]
+    fn points_one_after_another_are_near_each_other_and_repeat_with_the_seed() {
+        let mean = Totals { requests: 10, faults: 100 };
+        let made = |seed| one_after_another(&mut Chance::seeded(seed), 200, mean);
+        assert_eq!(made(1), made(1));
+        assert_ne!(made(1), made(2));
+        assert!(made(1).iter().all(|point| match point {
+            Point::Request { number, .. } => (1..=20).contains(number),
+            Point::Fault { number } => (1..=200).contains(number),
+        }));
+    }
+
+    #[test]
     fn each_start_arms_the_next_point_and_counts_the_one_before() {
         let armed = Armed::with(vec![Point::Fault { number: 7 }, Point::Request { number: 3, when: When::After }]);
         let supervisor = Supervisor::default();
@@ -144,6 +174,7 @@ mod tests {
         let mut env = HashMap::new();
         armed.next(&supervisor, &mut env);
         assert!(env.is_empty() && supervisor.view().plan.is_some());
+        assert_eq!(armed.left(), 1);
         assert_eq!(armed.hits(), [Hit { what: "fault point 7: after a commit".to_owned() }]);
     }
 }

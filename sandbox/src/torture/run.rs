@@ -11,16 +11,17 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 
 use super::points::{Armed, FAULT_TRACE, Totals};
+use super::school::{self, Size};
 use super::{licences, syncs};
 use crate::appliance::{Appliance, Cli, Pace};
 use crate::clock::Clock;
+use crate::device::http::Internet;
 use crate::device::keys::KeyPool;
+use crate::device::{Fleet, World};
 use crate::scenario::MadeLocation;
 use crate::supervisor::Program;
 use crate::{Sandbox, SandboxOptions};
 
-/// How long a run may take.
-const PATIENCE: Duration = Duration::from_secs(600);
 /// Between looks and between tries.
 const LOOK: Duration = Duration::from_millis(150);
 
@@ -31,12 +32,27 @@ pub enum Scene {
     Licences,
     /// Two locations change at Apple, are read again and again, and their tokens are renewed.
     Syncs,
+    /// Many devices and many apps, while Apple fails, forgets and dawdles: deployments and devices come and go. One long run.
+    School,
+}
+
+impl Scene {
+    /// How long a run may take.
+    fn patience(self) -> Duration {
+        Duration::from_secs(if self == Scene::School { 2 * 3600 } else { 600 })
+    }
+
+    fn pace(self) -> Pace {
+        if self == Scene::School { Pace::SCHOOL } else { Pace::TORTURE }
+    }
 }
 
 /// What is the same in all runs.
 pub struct Setup {
     pub vppd: PathBuf,
     pub scene: Scene,
+    /// Of the scene of a school.
+    pub size: Size,
     pub seed: u64,
     pub clock: Clock,
     pub keys: Arc<KeyPool>,
@@ -65,6 +81,8 @@ pub struct Run<'a> {
     pub directory: PathBuf,
     /// As the scenario made them.
     pub locations: Vec<MadeLocation>,
+    /// The points at which vppd is killed.
+    pub armed: Armed,
     appliance: Appliance,
     started: Timestamp,
 }
@@ -77,20 +95,22 @@ pub async fn play(setup: &Setup, directory: &Path, armed: &Armed, trace: bool) -
     let scenario = match setup.scene {
         Scene::Licences => licences::scenario(),
         Scene::Syncs => syncs::scenario(),
+        Scene::School => school::scenario(setup.size),
     };
     let locations = scenario.play(&sandbox.apple)?;
-    let appliance = Appliance::prepare(&setup.vppd, directory, &sandbox, &Pace::TORTURE).await?;
+    let appliance = Appliance::prepare(&setup.vppd, directory, &sandbox, &setup.scene.pace()).await?;
     let (cli, started) = (appliance.cli(), setup.clock.now());
-    let run = Run { setup, sandbox, cli, directory: directory.to_owned(), locations, appliance, started };
+    let (directory, armed) = (directory.to_owned(), armed.clone());
+    let run = Run { setup, sandbox, cli, directory, locations, armed, appliance, started };
     let supervisor = run.sandbox.supervisor.clone();
     supervisor.before_start({
-        let (armed, supervisor) = (armed.clone(), supervisor.clone());
+        let (armed, supervisor) = (run.armed.clone(), supervisor.clone());
         move |_, env| armed.next(&supervisor, env)
     });
     run.start(trace).await?;
     let result = tokio::select! {
         result = run.act() => result,
-        died = run.keep_alive(armed) => died,
+        died = run.keep_alive() => died,
     };
     // The hook holds the supervisor, and the supervisor the hook.
     supervisor.before_start(|_, _| {});
@@ -110,11 +130,12 @@ impl Run<'_> {
         match self.setup.scene {
             Scene::Licences => licences::act(self).await,
             Scene::Syncs => syncs::act(self).await,
+            Scene::School => school::act(self).await,
         }
     }
 
     /// Starts vppd again whenever it has ended at a fault point. Returns only when it has ended otherwise.
-    async fn keep_alive(&self, armed: &Armed) -> anyhow::Result<Outcome> {
+    async fn keep_alive(&self) -> anyhow::Result<Outcome> {
         let supervisor = &self.sandbox.supervisor;
         loop {
             self.setup.clock.sleep(Duration::from_millis(20)).await;
@@ -122,11 +143,24 @@ impl Run<'_> {
                 continue;
             }
             // Another thread may have said something after the fault point.
-            if !armed.explains(&self.appliance.last_words(10)) {
+            if !self.armed.explains(&self.appliance.last_words(10)) {
                 bail!("vppd has ended by itself:\n{}", self.appliance.last_words(20));
             }
             supervisor.restart().await?;
         }
+    }
+
+    /// No devices yet, in a world in which they wait so many times shorter.
+    pub fn fleet(&self, haste: u32) -> Fleet {
+        let clock = hasty(&self.setup.clock, haste);
+        let world = World {
+            clock: clock.clone(),
+            store: Arc::new(self.sandbox.apple.clone()),
+            inboxes: self.sandbox.inboxes.clone(),
+            network: Arc::new(Internet::new(clock, Default::default(), Vec::new())),
+            keys: self.setup.keys.clone(),
+        };
+        Fleet::new(world, self.setup.seed)
     }
 
     /// Adds the content token of a location, however often vppd is killed meanwhile, and waits until `assets` of it are known.
@@ -185,10 +219,24 @@ impl Run<'_> {
     pub async fn pause(&self, what: &str) -> anyhow::Result<()> {
         self.setup.clock.sleep(LOOK).await;
         let taken = self.setup.clock.now().duration_since(self.started).as_secs_f64();
-        if taken > PATIENCE.as_secs_f64() {
+        let patience = self.setup.scene.patience();
+        if taken > patience.as_secs_f64() {
             let words = self.appliance.last_words(15);
-            bail!("after {} s vppd did not {what}; its last words:\n{words}", PATIENCE.as_secs());
+            bail!("after {} s vppd did not {what}; its last words:\n{words}", patience.as_secs());
         }
         Ok(())
     }
+}
+
+/// A clock on which all waits are so many times shorter.
+fn hasty(clock: &Clock, haste: u32) -> Clock {
+    let (now, sleep) = (clock.clone(), clock.clone());
+    Clock::given(
+        move || now.now(),
+        move |duration| {
+            let clock = sleep.clone();
+            Box::pin(async move { clock.sleep(duration / haste).await })
+        },
+        || Box::new(()),
+    )
 }

@@ -1,16 +1,19 @@
 //! What became of a request for one user, and what that means for the user: Apple's numbers, the pauses, the words.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::apple::error::meaning;
 use crate::clock::after;
 use crate::licensing::registration::Details;
 use crate::model::{UserStatus, UserVerb};
-use crate::operations::COOL_DOWN;
 use crate::store::persons::Person;
 use crate::store::user_events::Change;
 use crate::store::users::{Record, Trouble, User};
 
+/// The first pause before Apple is asked again for a user; doubled with each try.
+const COOL_DOWN: Duration = Duration::from_secs(15 * 60);
 /// No such registered user.
 const NO_SUCH_USER: i64 = 9609;
 const ACCOUNT_UNUSABLE: i64 = 9635;

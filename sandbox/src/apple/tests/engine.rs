@@ -135,3 +135,38 @@ fn what_is_assigned_cannot_be_refunded() {
     let view = world.location().assets.into_iter().find(|asset| asset.adam_id == APP).unwrap();
     assert_eq!((view.total, view.assigned, view.available), (5, 1, 4));
 }
+
+#[tokio::test]
+async fn an_install_in_the_middle_of_an_event_is_counted() {
+    let world = World::new();
+    world.switch(json!({"chunk-delay-ms": [500, 500]}));
+    let serial = serials(1).remove(0);
+    accepted(&world.post("assets/associate", manage(&[SECOND_APP], &serials(150))));
+    world.time.advance(Duration::from_millis(500)).await;
+    assert!(world.apple.holds_licence(&serial, SECOND_APP));
+    assert_eq!(world.apple.counters().installs_before_complete, 1);
+    world.breathe().await;
+    assert!(world.apple.holds_licence(&serial, SECOND_APP));
+    assert_eq!(world.apple.counters().installs_before_complete, 1);
+}
+
+#[tokio::test]
+async fn a_pair_in_two_pending_events_is_counted_and_so_is_a_second_licence() {
+    let world = World::new();
+    let body = manage(&[APP], &serials(2));
+    accepted(&world.post("assets/associate", body.clone()));
+    accepted(&world.post("assets/disassociate", manage(&[APP, SECOND_APP], &serials(1))));
+    assert_eq!(world.apple.counters().pairs_in_two_events, 1);
+    world.breathe().await;
+    accepted(&world.post("assets/associate", body));
+    world.breathe().await;
+    let counters = world.apple.counters();
+    assert_eq!((counters.pairs_in_two_events, counters.second_licences), (1, 0));
+    let other = world.apple.add_location(NewLocation::default());
+    let token = world.apple.add_token(&other, SignedDuration::from_hours(100)).unwrap();
+    world.apple.add_asset(&other, NewAsset::app(APP, 10)).unwrap();
+    let call = world.post_call("assets/associate", &manage(&[APP], &serials(3)));
+    accepted(&world.outcome(&Call { authorization: Some(format!("Bearer {token}")), ..call }));
+    world.breathe().await;
+    assert_eq!(world.apple.counters().second_licences, 2);
+}

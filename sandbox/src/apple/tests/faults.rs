@@ -98,3 +98,17 @@ async fn tasks_can_fail_at_apples_side() {
     assert_eq!((&report["eventStatus"], &report["failures"][0]["errorNumber"]), (&json!("FAILED"), &json!(9644)));
     assert_eq!(world.assigned(APP), 0);
 }
+
+#[tokio::test]
+async fn a_share_of_the_tasks_can_fail() {
+    let world = World::new();
+    fault(&world, Fault::SomeTasksFail(20), Often::Next(1));
+    let event = world.post("assets/associate", manage(&[SECOND_APP], &serials(500))).json["eventId"].clone();
+    world.time.advance(Duration::from_secs(60)).await;
+    let report = world.get(&format!("status?eventId={}", event.as_str().unwrap())).json;
+    assert_eq!((&report["eventStatus"], &report["failures"][0]["errorNumber"]), (&json!("FAILED"), &json!(9603)));
+    let assigned = world.assigned(SECOND_APP);
+    assert!((350..450).contains(&assigned), "{assigned}");
+    let failed = report["failures"][0]["errorInfo"]["serialNumbers"].as_array().unwrap().len();
+    assert_eq!(assigned + failed as i64, 500);
+}
