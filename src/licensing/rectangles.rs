@@ -4,12 +4,12 @@
 //!
 //! The fewest rectangles in general is a hard problem. Here in four steps, near linear in the number of pairs:
 //!
-//! 1. What is alike is taken together: devices that want the same assets, assets that the same devices want ([`table`]).
-//! 2. The largest rectangle that can be found is cut out, again and again ([`mod@cut`]).
-//! 3. What remains is covered by single rows and columns, the fewest there can be ([`stars`]). This is tried with all of it
+//! 1. What is alike is taken together: devices that want the same assets, assets that the same devices want (`table`).
+//! 2. The largest rectangle that can be found is cut out, again and again (`cut`).
+//! 3. What remains is covered by single rows and columns, the fewest there can be (`stars`). This is tried with all of it
 //!    (no step 2), and after more and more cuts; the best counts.
 //! 4. Rectangles with the same devices, or the same assets, become one, and others are divided among their neighbours where
-//!    that saves a request ([`absorb`]).
+//!    that saves a request (`absorb`).
 //!
 //! It is never worse than a request for each row, or for each column.
 
