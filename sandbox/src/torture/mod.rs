@@ -10,6 +10,7 @@ mod points;
 mod run;
 mod school;
 mod syncs;
+mod wishes;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -13,6 +13,7 @@ use clap::Args;
 
 use super::points::Totals;
 use super::run::{Outcome, Run};
+use super::wishes::{Wishes, any};
 use crate::agreement::{Truth, disagreements};
 use crate::apple::{Apple, Fault, FaultRule, NewAsset, NewLocation, Often, RetryAfter, Switches};
 use crate::appliance::{Deployment, DeviceRow, Look, PairKey, PlanRow};
@@ -45,8 +46,6 @@ const CONCURRENCY: usize = 8;
 const HASTE: u32 = 5;
 /// At least so many rounds of changes are played.
 const ROUNDS: u64 = 3;
-/// Of one round: apps for single devices.
-const SINGLE: u64 = 6;
 /// Of a hundred devices, at most so many are away at a time.
 const AWAY_PERCENT: u64 = 4;
 /// Longest pause between two rounds.
@@ -88,60 +87,6 @@ fn trouble(apple: &Apple) -> anyhow::Result<()> {
     some(Some("assets/associate"), Fault::SomeTasksFail(5), 1.0)?;
     some(Some("assets/disassociate"), Fault::SomeTasksFail(5), 1.0)?;
     Ok(())
-}
-
-/// What is wished: which apps on which devices.
-#[derive(Debug, Clone, Default)]
-struct Wishes {
-    /// Required on all devices.
-    everywhere: BTreeSet<String>,
-    /// For one device, which outranks that: required, or else to be uninstalled.
-    single: BTreeMap<PairKey, bool>,
-    /// Enrolled devices.
-    here: BTreeSet<String>,
-}
-
-impl Wishes {
-    /// Every pair that is to be there, and no other.
-    fn pairs(&self, adam_ids: &[String]) -> BTreeSet<PairKey> {
-        let all = self.here.iter().flat_map(|serial| adam_ids.iter().map(|adam_id| (serial.clone(), adam_id.clone())));
-        all.filter(|pair| self.single.get(pair).copied().unwrap_or_else(|| self.everywhere.contains(&pair.1))).collect()
-    }
-
-    /// The deployments for it: (app, target) and whether it is required.
-    fn deployments(&self) -> BTreeMap<(String, String), bool> {
-        let all = self.everywhere.iter().map(|adam_id| ((adam_id.clone(), "all-devices".to_owned()), true));
-        let single = self
-            .single
-            .iter()
-            .map(|((serial, adam_id), required)| ((adam_id.clone(), format!("serial:{serial}")), *required));
-        all.chain(single).collect()
-    }
-
-    /// Other wishes: an app comes or goes for all (never more than a fifth is gone), others for single devices.
-    fn change(&mut self, chance: &mut Chance, adam_ids: &[String], specs: &[DeviceSpec]) {
-        let missing: Vec<&String> = adam_ids.iter().filter(|adam_id| !self.everywhere.contains(*adam_id)).collect();
-        let adam_id = if missing.len() >= adam_ids.len() / 5 { any(chance, &missing) } else { any(chance, adam_ids) };
-        if !self.everywhere.remove(adam_id) {
-            self.everywhere.insert(adam_id.clone());
-        }
-        for _ in 0..SINGLE {
-            let pair = (any(chance, specs).serial.clone(), any(chance, adam_ids).clone());
-            if self.single.remove(&pair).is_none() {
-                let required = self.everywhere.contains(&pair.1) == (chance.below(4) == 0);
-                self.single.insert(pair, required);
-            }
-        }
-        // Not more and more of them: some are forgotten again.
-        while self.single.len() > 4 * SINGLE as usize {
-            let pairs: Vec<PairKey> = self.single.keys().cloned().collect();
-            self.single.remove(any(chance, &pairs));
-        }
-    }
-}
-
-fn any<'a, T>(chance: &mut Chance, of: &'a [T]) -> &'a T {
-    &of[chance.below(of.len() as u64) as usize]
 }
 
 struct School<'a> {
@@ -363,34 +308,6 @@ mod tests {
     use super::*;
 
     const SMALL: Size = Size { devices: 20, apps: 10 };
-
-    #[test]
-    fn a_wish_for_one_device_outranks_the_one_for_all() {
-        let adam_ids = adam_ids(SMALL);
-        let [first, second] = [&adam_ids[0], &adam_ids[1]];
-        let wishes = Wishes {
-            everywhere: [first.clone()].into(),
-            single: [(("A".to_owned(), first.clone()), false), (("B".to_owned(), second.clone()), true)].into(),
-            here: ["A".to_owned(), "B".to_owned()].into(),
-        };
-        let b = |adam_id: &String| ("B".to_owned(), adam_id.clone());
-        assert_eq!(wishes.pairs(&adam_ids), [b(first), b(second)].into());
-        assert_eq!(wishes.deployments().len(), 3);
-    }
-
-    #[test]
-    fn wishes_change_by_the_seed_and_do_not_pile_up() {
-        let (adam_ids, specs) = (adam_ids(SMALL), fleet::specs(1, SMALL.devices, |_, _| {}));
-        let changed = |seed| {
-            let mut chance = Chance::seeded(seed);
-            let mut wishes = Wishes::default();
-            (0..50).for_each(|_| wishes.change(&mut chance, &adam_ids, &specs));
-            wishes.deployments()
-        };
-        assert_eq!(changed(1), changed(1));
-        assert_ne!(changed(1), changed(2));
-        assert!(changed(1).len() <= adam_ids.len() + 4 * SINGLE as usize);
-    }
 
     #[test]
     fn no_location_has_enough_for_all_but_both_together_have() {
