@@ -107,7 +107,7 @@ impl Handset {
             let Some(reply) = self.deliver(&enrolled, &message, &mut session).await else {
                 let mut state = self.lock();
                 // Thrown out means that there is nobody left to owe the result to.
-                let owed = message.is_result && state.enrolled.is_some();
+                let owed = message.is_result && state.is_enrolled_as(&enrolled);
                 state.unsent = owed.then_some(message);
                 return CycleEnd::Sleep;
             };
@@ -158,7 +158,7 @@ impl Handset {
     }
 
     /// Sends until there is a 2xx, on a new connection after each failure. `None` when the attempts are used up or the
-    /// device is no longer enrolled.
+    /// device is no longer enrolled, or anew.
     async fn deliver(
         &self,
         enrolled: &Enrolled,
@@ -168,6 +168,9 @@ impl Handset {
         let mut delay = FIRST_RETRY;
         let mut lose = self.loses_reply(message);
         for attempt in 1..=ATTEMPTS {
+            if !self.lock().is_enrolled_as(enrolled) {
+                return None;
+            }
             if session.is_none() {
                 *session = self.session(enrolled).ok();
             }
@@ -176,6 +179,10 @@ impl Handset {
                 Some(session) => session.send(request).await.ok(),
                 None => None,
             };
+            if !self.lock().is_enrolled_as(enrolled) {
+                // The profile went meanwhile: whatever the reply says is about what was.
+                return None;
+            }
             match reply.filter(|_| !std::mem::take(&mut lose)) {
                 Some(reply) if reply.status.is_success() => return Some(reply),
                 Some(reply) if self.is_thrown_out(&reply) => return None,

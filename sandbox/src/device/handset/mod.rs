@@ -136,6 +136,14 @@ struct State {
     profiles: Vec<Profile>,
 }
 
+impl State {
+    /// Whether the device is still enrolled with the identity of then.
+    fn is_enrolled_as(&self, then: &Enrolled) -> bool {
+        let now = self.enrolled.as_ref();
+        now.is_some_and(|now| now.identity.certificate == then.identity.certificate)
+    }
+}
+
 #[derive(Clone)]
 struct Enrolled {
     profile: Arc<Profile>,
