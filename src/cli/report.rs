@@ -99,7 +99,7 @@ mod tests {
         };
         let free = LicenceReportView { unlimited: true, forecast: String::new(), ..row.clone() };
         let expected = "\
-APP    BOUGHT     USED  FREE  WAITING  NEEDED  ADAM ID    FORECAST
+APP       BOUGHT  USED  FREE  WAITING  NEEDED  ADAM ID    FORECAST
 Pages        100    75    25        0       0  361309726  at this rate (2.5 a day) used up on Monday, 2026-12-07
 Pages  unlimited    75     -        0       0  361309726  -";
         assert_eq!(licences(&[row, free], &page(None)), expected);
