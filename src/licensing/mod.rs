@@ -11,6 +11,7 @@
 //! - [`mod@rectangles`]: pairs packed into as few requests as Apple's limits allow.
 //! - [`registration`]: what a registered user needs next.
 //! - [`mod@differences`]: what Apple, vppd and the devices do not agree about, and why.
+//! - [`membership`]: rules of device groups, and which devices they mean.
 //! - [`explain`]: the same in words for people.
 //! - [`mod@forecast`]: how long the licences of an app will last.
 //! - [`safety`]: how much may be taken back without anybody having said so.
@@ -19,6 +20,7 @@ pub mod desired;
 pub mod differences;
 pub mod explain;
 pub mod forecast;
+pub mod membership;
 pub mod plan;
 pub mod progress;
 pub mod rectangles;
