@@ -33,8 +33,8 @@ use crate::operations::archive::DATABASE;
 use crate::operations::clock_watch::ClockWatch;
 use crate::operations::keys::Keys;
 use crate::operations::{
-    Context, DeviceIndex, Shared, backup, clock_watch, doctor, housekeeping, locations, master_key, metadata,
-    reconcile, restore, wake,
+    Context, DeviceIndex, Shared, backup, clock_watch, directory, doctor, housekeeping, locations, master_key,
+    metadata, reconcile, restore, wake,
 };
 use crate::proxy::Proxy;
 use crate::secret::Sealer;
@@ -177,6 +177,7 @@ impl Daemon {
             wake_now: Arc::default(),
             metadata_now: Arc::default(),
             workers: Arc::default(),
+            directory: Default::default(),
             clock_watch,
         });
         clock_watch::after_start(&context).await?;
@@ -242,6 +243,7 @@ impl Daemon {
         spawn(tasks, "pushes", wake::run(context.clone()));
         spawn(tasks, "housekeeping", housekeeping::run(context.clone()));
         spawn(tasks, "metadata", metadata::run(context.clone(), self.developer_key.take()));
+        spawn(tasks, "directory", directory::run(context.clone()));
         spawn(tasks, "backups", backup::run(context.clone()));
         spawn(tasks, "certificate", reload::renew_certificate(context.clone(), self.tls.clone()));
         if let Some(limit) = sd_notify::watchdog_enabled() {

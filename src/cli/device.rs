@@ -1,13 +1,14 @@
 //! `vppd device`: enrolled devices.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::Session;
 use super::app;
 use super::client::segment;
 use super::output::Page;
 use super::table::{Grid, dash, facts, word};
-use crate::operations::view::{CommandView, DeviceDetailView, DeviceView};
+use crate::model::{Ownership, Source};
+use crate::operations::view::{CommandView, DeviceDetailView, DeviceEditRequest, DeviceNoteView, DeviceView};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -19,6 +20,32 @@ pub enum Command {
         #[arg(value_name = "SERIAL")]
         serial: String,
     },
+    /// Say whose a device is, enrolled or not yet, and note what rules of groups can ask for
+    #[command(after_help = EDIT_EXAMPLES)]
+    Edit(Edit),
+}
+
+#[derive(Debug, Args)]
+pub struct Edit {
+    /// Its serial number
+    serial: String,
+    /// The person's number or e-mail address; stays whatever the directory says, until it is taken back with an empty one
+    #[arg(long, value_name = "ID|EMAIL")]
+    person: Option<String>,
+    /// A word that rules can ask for; repeat for several, give an empty one for none
+    #[arg(long)]
+    tag: Option<Vec<String>>,
+    #[arg(long, value_parser = ownership, value_name = "organisation|personal|kiosk")]
+    ownership: Option<Ownership>,
+}
+
+const EDIT_EXAMPLES: &str = "\
+Examples:
+  vppd device edit DMPX0001 --person p.osei@example.org
+  vppd device edit DMPX0001 --tag lab --tag \"Room 12\" --ownership kiosk";
+
+fn ownership(word: &str) -> Result<Ownership, String> {
+    Ownership::from_word(word).ok_or_else(|| "write organisation, personal or kiosk".to_owned())
 }
 
 pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<()> {
@@ -28,14 +55,38 @@ pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<(
             let answer = session.client.get(&format!("/v1/devices/{}", segment(&serial))).await?;
             session.out.show(&answer, show)
         }
+        Command::Edit(Edit { serial, person, tag, ownership }) => {
+            let request = DeviceEditRequest { person, ownership, tags: tag };
+            let answer = session.client.post(&format!("/v1/device-notes/{}", segment(&serial)), &request).await?;
+            session.out.show(&answer, note)
+        }
     }
+}
+
+fn note(note: &DeviceNoteView, page: &Page) -> String {
+    let by = match note.person_source {
+        Some(Source::File | Source::Ldap) => " (by the directory)",
+        _ => "",
+    };
+    facts(
+        [
+            ("serial", note.serial.clone()),
+            ("enrolled", if note.enrolled { "yes" } else { "no" }.to_owned()),
+            ("person", format!("{}{by}", dash(&note.person))),
+            ("ownership", word(&note.ownership)),
+            ("tags", note.tags.join(", ")),
+            ("groups", note.groups.join(", ")),
+        ],
+        page,
+    )
 }
 
 fn list(devices: &[DeviceView], page: &Page) -> String {
     if devices.is_empty() {
         return "No devices yet. Enrol one: vppd enrol profile".to_owned();
     }
-    let mut grid = Grid::new(&["SERIAL", "STATE", "?MODEL", "?OS", ">APPS", ">QUEUE", "LAST SEEN", "~PROBLEM"]);
+    let mut grid =
+        Grid::new(&["SERIAL", "STATE", "?MODEL", "?OS", ">APPS", ">QUEUE", "LAST SEEN", "?PERSON", "~PROBLEM"]);
     for device in devices {
         let name = if device.serial.is_empty() { &device.udid } else { &device.serial };
         grid.row([
@@ -46,6 +97,7 @@ fn list(devices: &[DeviceView], page: &Page) -> String {
             format!("{}/{}", device.apps_installed, device.apps_wanted),
             device.queue.to_string(),
             page.time(device.last_seen),
+            dash(&device.person),
             device.push_problem.clone(),
         ]);
     }
@@ -67,6 +119,10 @@ fn show(detail: &DeviceDetailView, page: &Page) -> String {
             ("model", dash(&device.model)),
             ("OS", dash(&device.os_version)),
             ("supervised", supervised.to_owned()),
+            ("person", device.person.clone()),
+            ("ownership", device.ownership.map(|ownership| word(&ownership)).unwrap_or_default()),
+            ("tags", device.tags.join(", ")),
+            ("groups", detail.groups.join(", ")),
             ("enrolled", page.time(device.enrolled_at)),
             ("last seen", page.time(device.last_seen)),
             ("push problem", device.push_problem.clone()),
@@ -118,6 +174,9 @@ mod tests {
             last_seen: None,
             push_problem: push_problem.to_owned(),
             identity_expires_at: None,
+            person: "p.osei@example.org".to_owned(),
+            ownership: None,
+            tags: Vec::new(),
             queue: 2,
             apps_wanted: 3,
             apps_installed: 1,
@@ -127,9 +186,9 @@ mod tests {
     #[test]
     fn devices_are_listed_and_one_without_a_serial_by_its_udid() {
         let expected = "\
-SERIAL         STATE     MODEL      OS    APPS  QUEUE  LAST SEEN  PROBLEM
-C02            enrolled  iPad13,18  18.1   1/3      2  -
-00008020-000A  enrolled  iPad13,18  18.1   1/3      2  -          the push token is old";
+SERIAL         STATE     MODEL      OS    APPS  QUEUE  LAST SEEN  PERSON              PROBLEM
+C02            enrolled  iPad13,18  18.1   1/3      2  -          p.osei@example.org
+00008020-000A  enrolled  iPad13,18  18.1   1/3      2  -          p.osei@example.org  the push token is old";
         assert_eq!(list(&[device("C02", ""), device("", "the push token is old")], &page(None)), expected);
     }
 
@@ -153,7 +212,8 @@ C02            enrolled  iPad13,18  18.1   1/3      2  -
             answered_at: Some(time("06:01")),
             error: "MCMDMErrorDomain 12026: no licence".to_owned(),
         };
-        let detail = DeviceDetailView { device: device("C02", ""), pairs: vec![], commands: vec![command] };
+        let detail =
+            DeviceDetailView { device: device("C02", ""), groups: vec![], pairs: vec![], commands: vec![command] };
         let shown = show(&detail, &page(None));
         let expected = "\
 COMMAND             ABOUT      STATE  QUEUED            ANSWERED          ERROR

@@ -12,11 +12,15 @@ mod client;
 mod confirm;
 mod deploy;
 mod device;
+mod directory;
 mod doctor;
 mod enrol;
+mod files;
 mod foreign_users;
 mod generate;
+mod group;
 mod output;
+mod person;
 mod plan;
 mod report;
 mod service;
@@ -91,6 +95,15 @@ pub enum Command {
     /// Register people at Apple, for licences by user
     #[command(subcommand)]
     User(user::Command),
+    /// Show the people whom the directory or an administrator knows
+    #[command(subcommand)]
+    Person(person::Command),
+    /// Read the directory with people, and show how that went
+    #[command(subcommand)]
+    Directory(directory::Command),
+    /// Make groups of devices, by list or by rule, and show who is in them
+    #[command(subcommand)]
+    Group(group::Command),
     /// Read everything anew that Apple knows of one location, or of all
     Sync(sync::Arguments),
     /// Show what an administrator should know
@@ -105,7 +118,7 @@ pub enum Command {
     /// Show subscriptions and their seats
     #[command(subcommand)]
     Subscription(subscription::Command),
-    /// Show enrolled devices
+    /// Show enrolled devices, and say whose they are
     #[command(subcommand)]
     Device(device::Command),
     /// Make enrolment profiles for devices
@@ -192,6 +205,9 @@ async fn ask(command: Command, session: &Session) -> anyhow::Result<()> {
         Command::Status => service::status(session).await,
         Command::Token(command) => token::run(command, session).await,
         Command::User(command) => user::run(command, session).await,
+        Command::Person(command) => person::run(command, session).await,
+        Command::Directory(command) => directory::run(command, session).await,
+        Command::Group(command) => group::run(command, session).await,
         Command::Sync(arguments) => sync::run(arguments, session).await,
         Command::Alert(command) => alert::run(command, session).await,
         Command::Task(command) => task::run(command, session).await,

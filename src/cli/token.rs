@@ -98,6 +98,9 @@ pub struct Edit {
     /// Who knows the account; repeat for several, give an empty one for none
     #[arg(long)]
     contact: Option<Vec<String>>,
+    /// A group that may draw its licences; repeat for several, give an empty one for everybody
+    #[arg(long)]
+    group: Option<Vec<String>>,
     /// How often changes are read, for example 6h; default: as the settings say
     #[arg(long, value_name = "TIME")]
     sync_interval: Option<String>,
@@ -175,6 +178,7 @@ impl Edit {
             account_email: self.account_email,
             categories: self.category.map(words),
             contacts: self.contact.map(words),
+            groups: self.group.map(words),
             sync_interval: self.sync_interval,
             full_sync_interval: self.full_sync_interval,
         }
@@ -324,6 +328,7 @@ fn show(token: &TokenView, page: &Page) -> String {
             ("account e-mail", token.account_email.clone()),
             ("categories", token.categories.join(", ")),
             ("contacts", token.contacts.join(", ")),
+            ("only for", token.groups.join(", ")),
             ("state", word(&token.state)),
             ("advice", token.advice.clone()),
             ("held by", owner(&token.owner)),
@@ -382,6 +387,7 @@ mod tests {
             account_email: String::new(),
             categories: vec!["schools".to_owned()],
             contacts: Vec::new(),
+            groups: Vec::new(),
             expires_at: time("06:00"),
             state: TokenState::Contested,
             advice: "Another MDM server claims the location.".to_owned(),

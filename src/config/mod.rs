@@ -9,6 +9,7 @@ mod apns;
 mod apple;
 mod backup;
 mod devices;
+mod directory;
 mod duration;
 mod enrolment;
 mod identity;
@@ -33,6 +34,7 @@ pub use apns::Apns;
 pub use apple::Apple;
 pub use backup::Backup;
 pub use devices::Devices;
+pub use directory::Directory;
 pub use duration::{parse as parse_duration, show as show_duration};
 pub use enrolment::{Enrolment, Proof};
 pub use identity::{Identity, Scep};
@@ -66,6 +68,7 @@ pub struct Config {
     pub metadata: Metadata,
     pub planner: Planner,
     pub licences: Licences,
+    pub directory: Directory,
     pub log: Log,
     pub backup: Backup,
     /// Where the settings were read from.
@@ -135,6 +138,7 @@ fn read(text: &str) -> (Config, Vec<Fault>, Vec<NamedFile>) {
         metadata: reader.section("metadata", Metadata::read),
         planner: reader.section("planner", Planner::read),
         licences: reader.section("licences", Licences::read),
+        directory: reader.section("directory", Directory::read),
         log: reader.section("log", Log::read),
         backup: reader.section("backup", Backup::read),
         file: PathBuf::new(),

@@ -16,6 +16,7 @@ fn defaults() -> Config {
         metadata: Metadata::default(),
         planner: Planner::default(),
         licences: Licences::default(),
+        directory: Directory::default(),
         log: Log::default(),
         backup: Backup::default(),
         file: PathBuf::new(),
@@ -66,6 +67,7 @@ fn what_the_shipped_file_calls_not_set_are_the_files_that_can_be_named_and_a_few
     let more = [
         "#url = ",
         "#directory = ",
+        "#file = ",
         "#client-certificate-name = ",
         "#proxy = ",
         "#proxy-user = ",
@@ -94,6 +96,7 @@ fn the_shipped_file_has_every_key_and_explains_it() {
     reader.section("metadata", Metadata::read);
     reader.section("planner", Planner::read);
     reader.section("licences", Licences::read);
+    reader.section("directory", Directory::read);
     reader.section("log", Log::read);
     reader.section("backup", Backup::read);
     let known = reader.known().iter().flat_map(|(section, keys)| keys.iter().map(move |key| (*section, *key)));

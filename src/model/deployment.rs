@@ -111,7 +111,9 @@ pub enum Target {
 
 /// A target that cannot be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("\"{0}\" is no target: say \"all-devices\", or \"serial:\" and the serial number (letters and digits)")]
+#[error(
+    "\"{0}\" is no target: say \"all-devices\", \"serial:\" and the serial number, \"group:\" and the group's name, or \"person:\" and the e-mail address"
+)]
 pub struct TargetError(String);
 
 impl FromStr for Target {

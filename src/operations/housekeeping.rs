@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{OperationError, Shared, alerts, clock_watch, doctor, shortage};
+use super::{OperationError, Shared, alerts, clock_watch, directory, doctor, shortage};
 use crate::schedule::KEPT;
 use crate::store::{self, commands, devices, events, history, metadata, notifications, tasks, times, user_events};
 
@@ -60,6 +60,7 @@ async fn round(context: &Shared, number: u32) -> Result<(), OperationError> {
     if number.is_multiple_of(WATCH_EVERY) {
         alerts::watch_expiry(context).await?;
         shortage::watch(context).await?;
+        directory::let_go(context).await?;
     }
     if number.is_multiple_of(CLEAN_EVERY) {
         let now = context.clock.now();

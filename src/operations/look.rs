@@ -10,7 +10,7 @@ use super::catalogue::Catalogue;
 use super::notifications::channel;
 use super::reconcile::{Planned, make_plan, named, verb_words};
 use super::view::*;
-use super::{OperationError, Shared, safety};
+use super::{OperationError, Shared, device_notes, groups, safety};
 use crate::apple::Limits as AppleLimits;
 use crate::config::{Sync, show_duration};
 use crate::licensing::explain::{Names, explain};
@@ -108,6 +108,7 @@ pub(super) fn token_view(
         account_email: location.notes.account_email.clone(),
         categories: location.notes.categories.clone(),
         contacts: location.notes.contacts.clone(),
+        groups: groups::names_of_location(connection, location.id)?,
         expires_at: location.expires_at,
         state,
         advice,
@@ -448,8 +449,11 @@ pub async fn device(context: &Shared, name: String) -> Result<DeviceDetailView, 
     let device = device_views(context, &seen, Some(found.id)).await?.pop();
     let device = device.ok_or_else(|| OperationError::not_found("the device vanished while it was looked at", ""))?;
     let commands = context.store.read(move |c| commands::newest(c, found.id, COMMANDS)).await?;
+    let id = found.id;
+    let groups = context.store.read(move |c| device_notes::groups_of(c, id)).await?;
     Ok(DeviceDetailView {
         device,
+        groups,
         pairs: seen.pairs_of(|step| Some(step.device) == place),
         commands: commands.into_iter().map(command_view).collect(),
     })
@@ -477,11 +481,16 @@ async fn device_views(
                 Some(id) => devices::by_id(c, id)?.into_iter().collect(),
                 None => devices::all(c)?,
             };
+            let said = device_notes::Said::load(c)?;
             all.into_iter()
                 .map(|device| {
                     let identity = enrolments::identity(c, &device.fingerprint)?;
                     let (apps_wanted, apps_installed) = tallies.get(&device.id).copied().unwrap_or_default();
+                    let (person, note) = said.of(&device.serial);
                     Ok(DeviceView {
+                        person,
+                        ownership: note.map(|note| note.ownership),
+                        tags: note.map(|note| note.tags.clone()).unwrap_or_default(),
                         state: match device.state {
                             devices::DeviceState::Enrolling => DeviceState::Enrolling,
                             devices::DeviceState::Enrolled => DeviceState::Enrolled,

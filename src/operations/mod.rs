@@ -6,6 +6,8 @@
 //!
 //! - inwards: [`tokens`], [`deployments`], [`enrol`], [`pause`], [`users`] are what a person asks for;
 //!   [`checkin`] and [`report`] are what a device says.
+//! - who is who: [`directory`] follows a file with people, [`people`] shows them; [`groups`] of devices and people,
+//!   [`device_notes`] on devices.
 //! - onwards: [`reconcile`] plans and records; [`locations`] (with [`licences`], [`sync`] and [`users`]) talks to Apple, one task per
 //!   location; [`wake`] pushes the devices.
 //! - from outside: [`notifications`] of Apple's, which are hints of what to read.
@@ -24,11 +26,14 @@ pub mod checkin;
 pub mod clock_watch;
 pub mod deployments;
 mod device_index;
+pub mod device_notes;
 pub mod differences;
+pub mod directory;
 pub mod doctor;
 pub mod enrol;
 mod error;
 pub mod files;
+pub mod groups;
 pub mod housekeeping;
 pub mod keys;
 pub mod licences;
@@ -38,10 +43,12 @@ pub mod master_key;
 pub mod metadata;
 pub mod notifications;
 pub mod pause;
+pub mod people;
 pub mod reconcile;
 pub mod report;
 pub mod restore;
 pub mod safety;
+mod serials;
 pub mod shortage;
 pub mod subscriptions;
 pub mod sync;
@@ -94,6 +101,7 @@ pub struct Context {
     /// There may be apps whose names are not known.
     pub metadata_now: Arc<Notify>,
     pub workers: Arc<locations::Workers>,
+    pub directory: directory::Directory,
     pub clock_watch: clock_watch::ClockWatch,
 }
 
@@ -129,6 +137,7 @@ impl Context {
         self.plan_now.notify_one();
         self.wake_now.notify_one();
         self.metadata_now.notify_one();
+        self.directory.now.notify_one();
         self.workers.nudge_all();
     }
 

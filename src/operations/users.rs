@@ -21,7 +21,7 @@ use super::tokens::manage::find;
 use super::view::{UserAddRequest, UserEditRequest, UserRetireRequest, UserView};
 use super::{Kind, OperationError, Shared};
 use crate::licensing::registration::Wanted;
-use crate::model::PersonId;
+use crate::model::{LocationId, PersonId, Source};
 use crate::store::alerts::{self, NewAlert};
 use crate::store::persons::{self, Person};
 use crate::store::users::{self, User};
@@ -65,6 +65,10 @@ pub async fn add(context: &Shared, request: UserAddRequest, who: &str) -> Result
                         managed_account: account,
                         created_at,
                         created_by,
+                        source: Source::Hand,
+                        external_id: None,
+                        gone_at: None,
+                        retired_at: None,
                     };
                     new.id = persons::add(w, &new)?;
                     new
@@ -137,20 +141,32 @@ pub async fn edit(
             check_account_is_free(w, person.managed_account.as_deref(), Some(person.id))?;
             persons::edit(w, &person)?;
             let told_anew = (&old.email, &old.managed_account) != (&person.email, &person.managed_account);
-            let mut touched = Vec::new();
-            for mut user in users::of_person(w, person.id)? {
-                if user.wanted == Wanted::Registered && (told_anew || user.trouble.refused) {
-                    user.want(Wanted::Registered, now);
-                    put(w, &user, now)?;
-                    touched.push(user.location);
-                }
-            }
+            let touched = tell_apple(w, person.id, told_anew, now)?;
             audit::write(w, now, &by, "user edited", &person.email)?;
             w.after_commit(move || touched.into_iter().for_each(|location| workers.nudge(location)));
             Ok(person.id)
         })
         .await?;
     shown::person(context, person).await
+}
+
+/// What was said of a person changed: Apple is told under every location where it is registered. `anew`: it is something
+/// that Apple knows; else only what Apple had refused is tried again. Gives the locations whose task has to be told.
+pub(super) fn tell_apple(
+    w: &Write<'_>,
+    person: PersonId,
+    anew: bool,
+    now: Timestamp,
+) -> Result<Vec<LocationId>, StoreError> {
+    let mut touched = Vec::new();
+    for mut user in users::of_person(w, person)? {
+        if user.wanted == Wanted::Registered && (anew || user.trouble.refused) {
+            user.want(Wanted::Registered, now);
+            put(w, &user, now)?;
+            touched.push(user.location);
+        }
+    }
+    Ok(touched)
 }
 
 /// Retires a person under one location, or under all. Licences that can be taken back come back; books stay spent.
@@ -253,7 +269,7 @@ fn check_account_is_free(w: &Write<'_>, account: Option<&str>, except: Option<Pe
 const LONGEST: usize = 254;
 
 /// What may be an address; Apple judges more strictly.
-fn checked_email(text: &str) -> Result<String, OperationError> {
+pub(super) fn checked_email(text: &str) -> Result<String, OperationError> {
     let text = text.trim();
     let parts = text.split_once('@');
     let whole = parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
@@ -265,7 +281,7 @@ fn checked_email(text: &str) -> Result<String, OperationError> {
 }
 
 /// A Managed Apple Account, which looks like an address; empty for none.
-fn checked_account(text: &str) -> Result<Option<String>, OperationError> {
+pub(super) fn checked_account(text: &str) -> Result<Option<String>, OperationError> {
     if text.trim().is_empty() {
         return Ok(None);
     }
@@ -280,7 +296,7 @@ fn checked_account(text: &str) -> Result<Option<String>, OperationError> {
     checked_email(text).map(Some).map_err(error)
 }
 
-fn checked_text(what: &str, text: &str) -> Result<String, OperationError> {
+pub(super) fn checked_text(what: &str, text: &str) -> Result<String, OperationError> {
     let text = text.trim();
     if text.len() <= LONGEST && !text.chars().any(char::is_control) {
         return Ok(text.to_owned());

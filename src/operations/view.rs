@@ -3,6 +3,7 @@
 
 mod apps;
 mod devices;
+mod groups;
 mod health;
 mod tasks;
 mod tokens;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use apps::*;
 pub use devices::*;
+pub use groups::*;
 pub use health::*;
 pub use tasks::*;
 pub use tokens::*;

@@ -21,13 +21,17 @@ pub mod channels;
 pub mod check;
 pub mod commands;
 pub mod deployments;
+pub mod device_notes;
 pub mod devices;
+pub mod directory;
 pub mod drift;
 pub mod enrolments;
 mod error;
 pub mod events;
+pub mod groups;
 pub mod history;
 pub mod locations;
+pub mod membership;
 pub mod metadata;
 pub mod notifications;
 pub mod pairs;
@@ -54,6 +58,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
+use crate::model::Source;
 pub use error::StoreError;
 pub use writer::{Lane, Write};
 
@@ -177,6 +182,11 @@ fn time(micros: i64) -> Result<Timestamp, StoreError> {
 /// A time from the database that may be absent.
 fn maybe_time(micros: Option<i64>) -> Result<Option<Timestamp>, StoreError> {
     micros.map(time).transpose()
+}
+
+/// Who said something, from the database.
+fn source(word: &str) -> Result<Source, StoreError> {
+    Source::from_word(word).ok_or_else(|| StoreError::Damaged(format!("source {word}")))
 }
 
 /// A text list from the database.

@@ -1,11 +1,11 @@
-//! Persons: who may be registered at Apple, once for every location. Each has a GUID of ours, because an e-mail address may
-//! change hands.
+//! Persons: who may be registered at Apple, once for every location, and of whom directories tell. Each has a GUID of ours,
+//! because an e-mail address may change hands.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{StoreError, execute, micros, row, rows, time};
-use crate::model::PersonId;
+use super::{StoreError, execute, maybe_time, micros, row, rows, time};
+use crate::model::{PersonId, Source};
 
 /// A person as kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +20,18 @@ pub struct Person {
     pub managed_account: Option<String>,
     pub created_at: Timestamp,
     pub created_by: String,
+    /// Who says that the person is there.
+    pub source: Source,
+    /// What the directory calls the person.
+    pub external_id: Option<String>,
+    /// Since when the directory does not know the person.
+    pub gone_at: Option<Timestamp>,
+    /// Since when the person gets nothing any more.
+    pub retired_at: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "id, client_user_id, name, email, managed_account, created_at, created_by";
+const COLUMNS: &str = "id, client_user_id, name, email, managed_account, created_at, created_by, source, external_id, \
+                       gone_at, retired_at";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Person, StoreError> {
     Ok(Person {
@@ -33,6 +42,10 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Person, StoreError> {
         managed_account: row.get(4)?,
         created_at: time(row.get(5)?)?,
         created_by: row.get(6)?,
+        source: super::source(&row.get::<_, String>(7)?)?,
+        external_id: row.get(8)?,
+        gone_at: maybe_time(row.get(9)?)?,
+        retired_at: maybe_time(row.get(10)?)?,
     })
 }
 
@@ -67,15 +80,17 @@ pub fn by_client_user_id(connection: &Connection, id: &str) -> Result<Option<Per
 pub fn add(connection: &Connection, person: &Person) -> Result<PersonId, StoreError> {
     execute(
         connection,
-        "INSERT INTO person (client_user_id, name, email, managed_account, created_at, created_by)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO person (client_user_id, name, email, managed_account, created_at, created_by, source, external_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             person.client_user_id,
             person.name,
             person.email,
             person.managed_account,
             micros(person.created_at),
-            person.created_by
+            person.created_by,
+            person.source.word(),
+            person.external_id
         ],
     )?;
     Ok(PersonId(connection.last_insert_rowid()))
@@ -88,5 +103,19 @@ pub fn edit(connection: &Connection, person: &Person) -> Result<(), StoreError> 
         "UPDATE person SET name = ?2, email = ?3, managed_account = ?4 WHERE id = ?1",
         params![person.id.0, person.name, person.email, person.managed_account],
     )?;
+    Ok(())
+}
+
+/// Keeps what a directory says of a person beside name, address and account: who it is there, and since when it is gone.
+pub fn follow(connection: &Connection, person: &Person) -> Result<(), StoreError> {
+    let sql = "UPDATE person SET source = ?2, external_id = ?3, gone_at = ?4 WHERE id = ?1";
+    let gone = person.gone_at.map(micros);
+    execute(connection, sql, params![person.id.0, person.source.word(), person.external_id, gone])?;
+    Ok(())
+}
+
+/// Frees the address of a person who gets another one in the same transaction, so that two can change theirs over.
+pub fn vacate(connection: &Connection, id: PersonId) -> Result<(), StoreError> {
+    execute(connection, "UPDATE person SET email = 'vacated ' || id WHERE id = ?1", [id.0])?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The control socket: the JSON API for the CLI on the same machine. Whoever may open the socket may do everything; the
 //! peer's user name goes to the audit. Whatever is wrong with a request, the answer is JSON and says so.
 
+mod people;
 mod users;
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -148,6 +149,7 @@ pub fn router(context: Shared) -> Router {
         .route("/backup", post(make_backup))
         .route("/pause", post(set_pause))
         .route("/resume", post(resume))
+        .merge(people::routes())
         .merge(users::routes());
     Router::new()
         .nest("/v1", api)

@@ -8,6 +8,8 @@ use clap::error::ErrorKind;
 use vppd::apple::numbers::NUMBERS;
 use vppd::cli::Arguments;
 use vppd::config::Config;
+use vppd::licensing::membership::Rule;
+use vppd::operations::directory::file::{Format, decode};
 use vppd::operations::view::TokenState;
 
 const SHIPPED: &str = include_str!("../../etc/vppd.toml");
@@ -90,20 +92,41 @@ fn spans(line: &str) -> impl Iterator<Item = &str> {
 /// What is wrong with a line of a shell, if anything. `mentioned`: it may lack arguments.
 fn wrong(line: &str, mentioned: bool) -> Option<String> {
     let line = line.split(" #").next().unwrap_or_default();
-    let commands = line.split([';', '|', '&', '>']);
-    let complaints = commands.filter_map(|command| {
-        let mut words = command.split_whitespace().filter(|word| !word.contains('=')).peekable();
+    let complaints = commands(line).into_iter().filter_map(|command| {
+        let mut words = command.iter().map(String::as_str).skip_while(|word| word.contains('=')).peekable();
         words.next_if_eq(&"sudo");
         match words.next()?.rsplit('/').next()? {
             "vppd" => wrong_arguments(words, mentioned),
             "vppd-sandbox" => words.filter_map(unknown_to_the_sandbox).next(),
             "make" => words
-                .find(|target| !MAKEFILE.contains(&format!("\n{target}:")))
+                .find(|word| !word.contains('=') && !MAKEFILE.contains(&format!("\n{word}:")))
                 .map(|target| format!("make has no target {target}")),
             _ => None,
         }
     });
     complaints.reduce(|all, one| format!("{all}\n{one}"))
+}
+
+/// The commands of a line, each by its words, as a shell takes them apart.
+fn commands(line: &str) -> Vec<Vec<String>> {
+    let (mut commands, mut word, mut quote) = (vec![Vec::new()], None::<String>, None);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), _) if open == c => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, ';' | '|' | '&' | '>') => {
+                commands.last_mut().unwrap().extend(word.take());
+                commands.push(Vec::new());
+            }
+            (None, _) if c.is_whitespace() => commands.last_mut().unwrap().extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    commands.last_mut().unwrap().extend(word);
+    commands
 }
 
 fn wrong_arguments<'w>(words: impl Iterator<Item = &'w str>, mentioned: bool) -> Option<String> {
@@ -208,6 +231,31 @@ fn settings_that_a_page_shows_are_settings() {
         }
     }
     assert_none(complaints);
+}
+
+#[test]
+fn people_and_rules_that_a_page_shows_are_taken() {
+    let mut taken = [0; 3];
+    for page in pages() {
+        for piece in page.pieces() {
+            let Piece::Block(language, lines) = piece else { continue };
+            let text = lines.join("\n");
+            let decoded =
+                |format| decode(format, &text).unwrap_or_else(|wrong| panic!("{}: {wrong:?}", page.path.display()));
+            match language {
+                "people-toml" => taken[0] += decoded(Format::Toml).people.len(),
+                "people-csv" => taken[1] += decoded(Format::Csv).people.len(),
+                "rules" => {
+                    lines.iter().for_each(|line| {
+                        Rule::parse(line).unwrap_or_else(|error| panic!("{}: {line}: {error}", page.path.display()));
+                    });
+                    taken[2] += lines.len();
+                }
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(taken, [2, 2, 5]);
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod lessons;
 mod metadata;
 mod notifications;
 mod packing;
+mod people;
 mod proofs;
 mod proxy;
 mod redaction;

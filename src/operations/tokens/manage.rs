@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::{checked_name, claim, first_sync, keep, refused, show};
 use crate::apple::{self, ContentToken};
 use crate::config::{Sync, parse_duration, show_duration};
-use crate::model::LocationId;
+use crate::model::{GroupId, LocationId};
 use crate::operations::locations::bearer;
 use crate::operations::view::{TokenAddedView, TokenEditRequest, TokenOrderRequest, TokenRenewRequest, TokenView};
-use crate::operations::{Kind, OperationError, Shared, alerts, look, tokens};
+use crate::operations::{Kind, OperationError, Shared, alerts, groups, look, notify_after, tokens};
 use crate::store::locations::{self, Location, Notes, Pace};
-use crate::store::{StoreError, audit, channels};
+use crate::store::{self, StoreError, audit, channels};
 
 /// Puts a newer token of the same location in place of the old one. Everything that belongs to the location stays; calls
 /// that are under way with the old token are repeated with the new one.
@@ -116,6 +116,7 @@ pub async fn edit(
     let full_interval = own_interval(request.full_sync_interval.as_deref())?;
     let (now, who, settings, workers) =
         (context.clock.now(), who.to_owned(), context.config().sync.clone(), context.workers.clone());
+    let plan_now = context.plan_now.clone();
     let uid = context
         .store
         .write(move |w| -> Result<String, OperationError> {
@@ -139,6 +140,12 @@ pub async fn edit(
                 contacts: request.contacts.unwrap_or(old.contacts),
             };
             locations::annotate(w, location.id, &label, &notes)?;
+            if let Some(names) = &request.groups {
+                let ids: Result<Vec<GroupId>, OperationError> =
+                    names.iter().map(|name| Ok(groups::find(w, name)?.id)).collect();
+                store::groups::set_of_location(w, location.id, &ids?)?;
+                notify_after(w, &plan_now);
+            }
             let pace = Pace {
                 interval: interval.unwrap_or(location.pace.interval),
                 full_interval: full_interval.unwrap_or(location.pace.full_interval),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::PairView;
+use crate::model::Ownership;
 
 /// `GET /v1/devices`
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,6 +21,13 @@ pub struct DeviceView {
     /// Why the device cannot be woken; empty when it can.
     pub push_problem: String,
     pub identity_expires_at: Option<Timestamp>,
+    /// The e-mail address of its person; empty without one.
+    #[serde(default)]
+    pub person: String,
+    #[serde(default)]
+    pub ownership: Option<Ownership>,
+    #[serde(default)]
+    pub tags: Vec<String>,
     /// Commands that wait.
     pub queue: u64,
     pub apps_wanted: u64,
@@ -39,6 +47,9 @@ pub enum DeviceState {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DeviceDetailView {
     pub device: DeviceView,
+    /// The groups that it is in now.
+    #[serde(default)]
+    pub groups: Vec<String>,
     pub pairs: Vec<PairView>,
     /// The queue and the latest answers, newest first.
     pub commands: Vec<CommandView>,

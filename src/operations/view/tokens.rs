@@ -39,6 +39,9 @@ pub struct TokenEditRequest {
     /// Who knows the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contacts: Option<Vec<String>>,
+    /// Names of the groups that may draw licences from the location; none: everybody may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<String>>,
     /// How often changes are read, such as `6h`; `default`: as the settings say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_interval: Option<String>,
@@ -104,6 +107,9 @@ pub struct TokenView {
     pub account_email: String,
     pub categories: Vec<String>,
     pub contacts: Vec<String>,
+    /// Groups that may draw its licences; none: everybody may.
+    #[serde(default)]
+    pub groups: Vec<String>,
     pub expires_at: Timestamp,
     pub state: TokenState,
     /// What the state means and what to do; empty when all is well.
