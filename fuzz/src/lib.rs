@@ -10,7 +10,7 @@ pub mod planner;
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their folders under `seeds`.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("mdm", devices::mdm),
     ("signature", devices::signature),
     ("scep", devices::scep),
@@ -20,5 +20,7 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("notification", apple::notification),
     ("control", people::control),
     ("config", people::config),
+    ("rule", people::rule),
+    ("people", people::people),
     ("planner", planner::planner),
 ];

@@ -48,7 +48,7 @@ pub mod reconcile;
 pub mod report;
 pub mod restore;
 pub mod safety;
-mod serials;
+pub mod serials;
 pub mod shortage;
 pub mod subscriptions;
 pub mod sync;

@@ -2,6 +2,7 @@
 //! the two cannot drift apart. Times are RFC 3339 in UTC; identifiers of Apple keep Apple's spelling.
 
 mod apps;
+mod deployments;
 mod devices;
 mod groups;
 mod health;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use apps::*;
+pub use deployments::*;
 pub use devices::*;
 pub use groups::*;
 pub use health::*;
@@ -80,40 +82,6 @@ pub struct AlertView {
     pub raised_at: Timestamp,
     /// When it had passed.
     pub ended_at: Option<Timestamp>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PurposeView {
-    Required,
-    Available,
-    Uninstall,
-}
-
-/// `POST /v1/deployments`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DeployRequest {
-    /// The app's number, bundle id or name.
-    pub adam_id: String,
-    /// `all-devices` or `serial:C02...`.
-    pub to: String,
-    pub purpose: PurposeView,
-}
-
-/// `GET /v1/deployments`, answer to `POST` and `DELETE /v1/deployments/{id}`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DeploymentView {
-    pub id: i64,
-    pub adam_id: String,
-    /// The app's; empty when it is not known.
-    #[serde(default)]
-    pub name: String,
-    pub to: String,
-    pub purpose: PurposeView,
-    pub created_at: Timestamp,
-    pub created_by: String,
-    /// Devices in its scope now.
-    pub devices: u64,
 }
 
 /// `GET /v1/plan`: what would be done now, and why, without doing it.

@@ -1,10 +1,10 @@
-//! Deployments: who gets what.
+//! Deployments: who gets what, and on which terms.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::{StoreError, execute, micros, row, rows, time};
-use crate::model::{DeploymentId, Purpose, Target};
+use crate::model::{DeploymentId, GroupId, LicenceKind, LocationId, Purpose, Target, UpdatePolicy};
 
 /// A deployment as kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,52 +13,141 @@ pub struct Deployment {
     pub adam_id: String,
     pub target: Target,
     pub purpose: Purpose,
+    pub terms: Terms,
     pub created_at: Timestamp,
     pub created_by: String,
 }
 
-const COLUMNS: &str = "id, adam_id, target, purpose, created_at, created_by";
+/// What a deployment says beside who gets what.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Terms {
+    pub licence: LicenceKind,
+    pub updates: UpdatePolicy,
+    /// Higher goes first.
+    pub priority: i64,
+    /// Licences at most.
+    pub quota: Option<u32>,
+    /// First installs under way at once at most; never 0.
+    pub wave: Option<u32>,
+    /// Nothing is installed.
+    pub licence_only: bool,
+    /// Managed app configuration: a property list (XML), whose top is a dictionary.
+    pub configuration: Option<String>,
+    /// Attributes of the managed app: a JSON object.
+    pub attributes: serde_json::Map<String, serde_json::Value>,
+    /// Groups of which it does not speak; sorted.
+    pub excluded: Vec<GroupId>,
+    /// Locations whose licences it may use; none: all. Sorted.
+    pub locations: Vec<LocationId>,
+}
+
+const COLUMNS: &str = "id, adam_id, target, purpose, licence, updates, priority, quota, wave, licence_only, \
+                       configuration, attributes, created_at, created_by";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Deployment, StoreError> {
-    let (target, purpose): (String, String) = (row.get(2)?, row.get(3)?);
+    let damaged = |what: &str, word: &str| StoreError::Damaged(format!("{what} {word}"));
+    let word = |column: usize| -> Result<String, StoreError> { Ok(row.get(column)?) };
+    let (target, purpose, licence, updates, attributes) = (word(2)?, word(3)?, word(4)?, word(5)?, word(11)?);
     Ok(Deployment {
         id: DeploymentId(row.get(0)?),
         adam_id: row.get(1)?,
-        target: target.parse().map_err(|_| StoreError::Damaged(format!("target {target}")))?,
-        purpose: Purpose::from_word(&purpose).ok_or_else(|| StoreError::Damaged(format!("purpose {purpose}")))?,
-        created_at: time(row.get(4)?)?,
-        created_by: row.get(5)?,
+        target: target.parse().map_err(|_| damaged("target", &target))?,
+        purpose: Purpose::from_word(&purpose).ok_or_else(|| damaged("purpose", &purpose))?,
+        terms: Terms {
+            licence: LicenceKind::from_word(&licence).ok_or_else(|| damaged("kind of licence", &licence))?,
+            updates: UpdatePolicy::from_word(&updates).ok_or_else(|| damaged("update policy", &updates))?,
+            priority: row.get(6)?,
+            quota: row.get(7)?,
+            wave: row.get(8)?,
+            licence_only: row.get(9)?,
+            configuration: row.get(10)?,
+            attributes: serde_json::from_str(&attributes).map_err(|_| damaged("attributes", "that are no JSON"))?,
+            excluded: Vec::new(),
+            locations: Vec::new(),
+        },
+        created_at: time(row.get(12)?)?,
+        created_by: row.get(13)?,
     })
+}
+
+/// With the groups and locations that it names.
+fn whole(connection: &Connection, mut deployment: Deployment) -> Result<Deployment, StoreError> {
+    let id = deployment.id.0;
+    let sql = "SELECT group_id FROM deployment_excluded WHERE deployment_id = ?1 ORDER BY 1";
+    deployment.terms.excluded = rows(connection, sql, [id], |row| Ok(GroupId(row.get(0)?)))?;
+    let sql = "SELECT location_id FROM deployment_location WHERE deployment_id = ?1 ORDER BY 1";
+    deployment.terms.locations = rows(connection, sql, [id], |row| Ok(LocationId(row.get(0)?)))?;
+    Ok(deployment)
 }
 
 /// All, oldest first.
 pub fn all(connection: &Connection) -> Result<Vec<Deployment>, StoreError> {
-    rows(connection, &format!("SELECT {COLUMNS} FROM deployment ORDER BY id"), [], read)
+    let found = rows(connection, &format!("SELECT {COLUMNS} FROM deployment ORDER BY id"), [], read)?;
+    found.into_iter().map(|deployment| whole(connection, deployment)).collect()
 }
 
 /// The one with this id.
 pub fn by_id(connection: &Connection, id: DeploymentId) -> Result<Option<Deployment>, StoreError> {
-    row(connection, &format!("SELECT {COLUMNS} FROM deployment WHERE id = ?1"), [id.0], read)
+    let found = row(connection, &format!("SELECT {COLUMNS} FROM deployment WHERE id = ?1"), [id.0], read)?;
+    found.map(|deployment| whole(connection, deployment)).transpose()
 }
 
-/// Adds one; the same again gives the one that is there.
-pub fn add(
-    connection: &Connection,
-    adam_id: &str,
-    target: &Target,
-    purpose: Purpose,
-    now: Timestamp,
-    by: &str,
-) -> Result<Deployment, StoreError> {
+/// Those of an app or book for a target: at most one for each purpose.
+pub fn about(connection: &Connection, adam_id: &str, target: &Target) -> Result<Vec<Deployment>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM deployment WHERE adam_id = ?1 AND target = ?2 ORDER BY id");
+    let found = rows(connection, &sql, params![adam_id, target.to_string()], read)?;
+    found.into_iter().map(|deployment| whole(connection, deployment)).collect()
+}
+
+/// Adds one; `id` is not used. There must be none of the same app, target and purpose.
+pub fn add(connection: &Connection, deployment: &Deployment) -> Result<DeploymentId, StoreError> {
     execute(
         connection,
-        "INSERT INTO deployment (adam_id, target, purpose, created_at, created_by) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT DO NOTHING",
-        params![adam_id, target.to_string(), purpose.word(), micros(now), by],
+        "INSERT INTO deployment (adam_id, target, purpose, created_at, created_by) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            deployment.adam_id,
+            deployment.target.to_string(),
+            deployment.purpose.word(),
+            micros(deployment.created_at),
+            deployment.created_by
+        ],
     )?;
-    let sql = format!("SELECT {COLUMNS} FROM deployment WHERE adam_id = ?1 AND target = ?2 AND purpose = ?3");
-    row(connection, &sql, params![adam_id, target.to_string(), purpose.word()], read)?
-        .ok_or_else(|| StoreError::Damaged("a deployment vanished while it was added".into()))
+    let id = DeploymentId(connection.last_insert_rowid());
+    edit(connection, &Deployment { id, ..deployment.clone() })?;
+    Ok(id)
+}
+
+/// Keeps another purpose and other terms; app and target stay.
+pub fn edit(connection: &Connection, deployment: &Deployment) -> Result<(), StoreError> {
+    let (id, terms) = (deployment.id.0, &deployment.terms);
+    execute(
+        connection,
+        "UPDATE deployment SET purpose = ?2, licence = ?3, updates = ?4, priority = ?5, quota = ?6, wave = ?7,
+             licence_only = ?8, configuration = ?9, attributes = ?10 WHERE id = ?1",
+        params![
+            id,
+            deployment.purpose.word(),
+            terms.licence.word(),
+            terms.updates.word(),
+            terms.priority,
+            terms.quota,
+            terms.wave,
+            terms.licence_only,
+            terms.configuration,
+            serde_json::Value::Object(terms.attributes.clone()).to_string()
+        ],
+    )?;
+    execute(connection, "DELETE FROM deployment_excluded WHERE deployment_id = ?1", [id])?;
+    for group in &terms.excluded {
+        let sql = "INSERT INTO deployment_excluded (deployment_id, group_id) VALUES (?1, ?2)";
+        execute(connection, sql, [id, group.0])?;
+    }
+    execute(connection, "DELETE FROM deployment_location WHERE deployment_id = ?1", [id])?;
+    for location in &terms.locations {
+        let sql = "INSERT INTO deployment_location (deployment_id, location_id) VALUES (?1, ?2)";
+        execute(connection, sql, [id, location.0])?;
+    }
+    Ok(())
 }
 
 /// Removes one; false when there is none.

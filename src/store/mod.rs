@@ -42,6 +42,7 @@ mod schema;
 pub mod sealed;
 pub mod snapshot;
 pub mod subscriptions;
+pub mod supply;
 pub mod tasks;
 pub mod times;
 pub mod usage;

@@ -13,7 +13,7 @@ use axum::extract::{DefaultBodyLimit, Path as Segment, Query, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -131,7 +131,7 @@ pub fn router(context: Shared) -> Router {
             "/deployments",
             get(|State(c): State<Shared>| async move { reply(deployments::list(&c).await) }).post(add_deployment),
         )
-        .route("/deployments/{id}", delete(remove_deployment))
+        .route("/deployments/{id}", get(show_deployment).post(edit_deployment).delete(remove_deployment))
         .route("/enrolment-profiles", post(make_profile))
         .route("/plan", get(|State(c): State<Shared>| async move { reply(look::plan(&c).await) }))
         .route("/plan/confirm", post(confirm_plan))
@@ -317,6 +317,25 @@ async fn start_sync(State(context): State<Shared>, Extension(peer): Extension<Pe
 async fn add_deployment(State(context): State<Shared>, Extension(peer): Extension<Peer>, bytes: Bytes) -> Response {
     reply(match body(&bytes) {
         Ok(request) => deployments::add(&context, request, &peer.0).await,
+        Err(error) => Err(error),
+    })
+}
+
+async fn show_deployment(State(context): State<Shared>, Segment(id): Segment<String>) -> Response {
+    reply(match number(&id) {
+        Ok(id) => deployments::show(&context, id).await,
+        Err(error) => Err(error),
+    })
+}
+
+async fn edit_deployment(
+    State(context): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    Segment(id): Segment<String>,
+    bytes: Bytes,
+) -> Response {
+    reply(match number(&id).and_then(|id| Ok((id, body(&bytes)?))) {
+        Ok((id, request)) => deployments::edit(&context, id, request, &peer.0).await,
         Err(error) => Err(error),
     })
 }

@@ -74,8 +74,8 @@ fn what_was_saved_is_planned_even_if_nobody_waits_for_the_answer() {
     story(|clock| async move {
         let app = App::start(clock, &[(READER, 4)]).await;
         ready(&app, 1).await;
-        let to = "all-devices".into();
-        let request = DeployRequest { adam_id: READER.into(), to, purpose: PurposeView::Required };
+        let to = "all-devices";
+        let request = DeployRequest::new(READER, to, PurposeView::Required);
         // The connection breaks while the database works.
         assert!(deployments::add(&app.context, request, "test").now_or_never().is_none());
         app.wait(minutes(5)).await;

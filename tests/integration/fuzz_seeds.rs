@@ -240,7 +240,7 @@ async fn ask(app: &App, session: &dyn Session, path: &str, body: &str, token: &s
 
 /// Bodies as the command line sends them.
 fn bodies() -> Vec<Vec<u8>> {
-    let deploy = |to: &str, purpose| DeployRequest { adam_id: "1600000011".into(), to: to.into(), purpose };
+    let deploy = |to: &str, purpose| DeployRequest::new("1600000011", to, purpose);
     let enrol =
         EnrolRequest { serial: Some("DX1".into()), count: Some(1), expires_at: "2027-01-01T00:00:00Z".parse().ok() };
     let token = TokenAddRequest { name: "Leeds".into(), content: "eyJ0b2tlbiI6ICJ4In0=".into(), take_over: true };

@@ -9,6 +9,7 @@ mod captured;
 mod clock_jumps;
 mod corners;
 mod days;
+mod deployments;
 mod disk;
 mod dismissal;
 mod docs;

@@ -201,8 +201,7 @@ fn apps_are_found_by_name_and_books_go_to_no_device() {
             assert_eq!((made.adam_id.as_str(), made.name.as_str()), (READER, "App 1600000011"), "{name}");
         }
         let refused = async |name: &str| {
-            let request =
-                DeployRequest { adam_id: name.into(), to: "all-devices".into(), purpose: PurposeView::Required };
+            let request = DeployRequest::new(name, "all-devices", PurposeView::Required);
             deployments::add(&app.context, request, "test").await.unwrap_err()
         };
         let book = refused(ATLAS).await;

@@ -153,8 +153,8 @@ impl App {
     }
 
     pub async fn deploy(&self, adam_id: &str, to: &str, purpose: PurposeView) -> DeploymentView {
-        let request = DeployRequest { adam_id: adam_id.into(), to: to.into(), purpose };
-        deployments::add(&self.context, request, "test").await.unwrap()
+        let request = DeployRequest::new(adam_id, to, purpose);
+        deployments::add(&self.context, request, "test").await.unwrap().deployment
     }
 
     /// Lets simulated time pass.

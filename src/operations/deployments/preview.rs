@@ -1,0 +1,327 @@
+//! What a deployment comes to as things are now, by itself: whether it can be, who would get it, how many licences that takes
+//! and how many are free.
+
+use rusqlite::Connection;
+
+use crate::licensing::membership::Version;
+use crate::model::{LicenceKind, PersonId, Purpose, Target};
+use crate::operations::catalogue::Catalogue;
+use crate::operations::view::PreviewView;
+use crate::operations::{Kind, OperationError};
+use crate::store::deployments::Deployment;
+use crate::store::locations::{self, TokenState};
+use crate::store::membership::{Member, Membership};
+use crate::store::supply::{self, Supply};
+use crate::store::{StoreError, groups, persons};
+
+/// How many of those who would get it are named.
+const NAMED: usize = 10;
+
+/// Whom a deployment means.
+pub(super) struct Scope<'m> {
+    /// Enrolled devices.
+    pub devices: Vec<&'m Member>,
+    pub people: Vec<PersonId>,
+}
+
+/// Whom a deployment means now, without those whom it excludes. People without an enrolled device get a licence only where
+/// nothing is to be installed.
+pub(super) fn scope<'m>(members: &'m Membership, deployment: &Deployment) -> Scope<'m> {
+    let excluded = &deployment.terms.excluded;
+    let meant = |device: &&Member| match &deployment.target {
+        Target::AllDevices => true,
+        Target::Serial(serial) => device.facts.serial == serial.as_str(),
+        Target::Group(group) => members.has(*group, device),
+        Target::Person(person) => device.person == Some(*person),
+    };
+    let spoken_of = |device: &&Member| !excluded.iter().any(|group| members.has(*group, device));
+    let devices: Vec<&Member> =
+        members.devices.iter().filter(|device| device.enrolled).filter(meant).filter(spoken_of).collect();
+    let mut people: Vec<PersonId> = match &deployment.target {
+        Target::Person(person) => vec![*person],
+        Target::Group(group) => members.people_in(*group),
+        Target::AllDevices | Target::Serial(_) => Vec::new(),
+    };
+    people.extend(devices.iter().filter_map(|device| device.person));
+    people.retain(|person| !excluded.iter().any(|group| members.has_person(*group, *person)));
+    people.sort_unstable();
+    people.dedup();
+    Scope { devices, people }
+}
+
+/// What is told, and what decides whether it can be.
+pub(super) struct Preview {
+    pub view: PreviewView,
+    supply: Vec<Supply>,
+    is_book: bool,
+    name: String,
+    /// Devices that are meant, and how many of them cannot run it.
+    devices: usize,
+    unable: usize,
+    why_unable: String,
+}
+
+impl Preview {
+    pub fn of(c: &Connection, deployment: &Deployment, us: &str) -> Result<Preview, StoreError> {
+        let members = Membership::load(c)?;
+        let scope = scope(&members, deployment);
+        let catalogue = Catalogue::of(c, Some(&deployment.adam_id))?;
+        let supply = supply::of(c, &deployment.adam_id)?;
+        let mut preview = Preview {
+            view: PreviewView::default(),
+            is_book: supply.iter().any(|supply| supply.product_type == "Book"),
+            name: catalogue.name(&deployment.adam_id),
+            supply,
+            devices: scope.devices.len(),
+            unable: 0,
+            why_unable: String::new(),
+        };
+        let minimum = catalogue.any(&deployment.adam_id).map(|info| (info.families.clone(), info.minimum_os.clone()));
+        let able = |device: &&&Member| preview.can_run(device, minimum.as_ref()).is_none();
+        let devices: Vec<&Member> = scope.devices.iter().filter(able).copied().collect();
+        preview.unable = preview.devices - devices.len();
+        preview.why_unable =
+            scope.devices.iter().find_map(|device| preview.can_run(device, minimum.as_ref())).unwrap_or_default();
+        preview.count(c, deployment, &scope, &devices)?;
+        preview.free(c, deployment, &members, &scope, us)?;
+        preview.sum(deployment);
+        Ok(preview)
+    }
+
+    /// Why a device cannot run it, as far as is known.
+    fn can_run(&self, device: &Member, minimum: Option<&(Vec<String>, String)>) -> Option<String> {
+        let platform = device.facts.platform;
+        let mut platforms: Vec<&str> =
+            self.supply.iter().flat_map(|supply| &supply.platforms).map(String::as_str).collect();
+        platforms.sort_unstable();
+        platforms.dedup();
+        if !platform.is_empty() && !platforms.is_empty() && !platforms.contains(&platform) && !self.is_book {
+            return Some(format!("it is for {}", platforms.join(", ")));
+        }
+        // A store tells one minimum for all families: it is believed where there is one platform.
+        let (families, minimum) = minimum?;
+        let mobile = families.iter().any(|family| matches!(family.as_str(), "iphone" | "ipad" | "ipod"));
+        let mac = families.iter().any(|family| family == "mac");
+        let told = match platform {
+            "iOS" => mobile,
+            "macOS" => mac && !mobile,
+            _ => false,
+        };
+        let (needs, has) = (Version::read(minimum)?, Version::read(&device.facts.os)?);
+        (told && has.compare(&needs).is_lt()).then(|| format!("it needs {platform} {minimum}"))
+    }
+
+    /// Who would get a licence, and who has one.
+    fn count(
+        &mut self,
+        c: &Connection,
+        deployment: &Deployment,
+        scope: &Scope<'_>,
+        devices: &[&Member],
+    ) -> Result<(), StoreError> {
+        let (serials, users) = supply::holders(c, &deployment.adam_id)?;
+        let licence = deployment.terms.licence;
+        let assignable = self.supply.is_empty() || self.supply.iter().any(|supply| supply.device_assignable);
+        let by_serial = |device: &Member| {
+            !device.facts.serial.is_empty()
+                && takes_device_licences(device)
+                && match licence {
+                    LicenceKind::Device => true,
+                    LicenceKind::User => false,
+                    LicenceKind::DeviceIfPossible => assignable,
+                }
+        };
+        let (to_devices, others): (Vec<&Member>, Vec<&Member>) = devices.iter().partition(|device| by_serial(device));
+        let mut people: Vec<PersonId> = Vec::new();
+        if licence == LicenceKind::Device {
+            self.note(
+                others.len(),
+                "enrolled without a serial number, or with a system too old for licences by device",
+            );
+        } else {
+            people.extend(others.iter().filter_map(|device| device.person));
+            if self.is_book || deployment.terms.licence_only {
+                people.extend(&scope.people);
+            }
+            people.retain(|person| scope.people.contains(person));
+            people.sort_unstable();
+            people.dedup();
+            let nobodys = others.iter().filter(|device| device.person.is_none()).count();
+            self.note(nobodys, "nobody's, so a licence by user has no holder: vppd device edit SERIAL --person EMAIL");
+            let waiting = scope.people.iter().filter(|person| !people.contains(person)).count();
+            if waiting > 0 && to_devices.is_empty() {
+                self.view
+                    .notes
+                    .push(format!("{waiting} people have no enrolled device yet, and get it with the first"));
+            }
+        }
+        let mut first = Vec::new();
+        for device in &to_devices {
+            match serials.contains(&device.facts.serial) {
+                true => self.view.held += 1,
+                false => first.push(device.facts.serial.clone()),
+            }
+        }
+        for person in &people {
+            let Some(person) = persons::by_id(c, *person)? else { continue };
+            match users.contains(&person.client_user_id) {
+                true => self.view.held += 1,
+                false => first.push(person.email),
+            }
+        }
+        self.view.wanted = (to_devices.len() + people.len()) as u64;
+        self.view.takes = first.len() as u64;
+        first.truncate(NAMED);
+        self.view.first = first;
+        if let Target::Serial(serial) = &deployment.target
+            && scope.devices.is_empty()
+        {
+            self.view
+                .notes
+                .push(format!("{serial} is not enrolled now, or is excluded; it gets this when that changes"));
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, number: usize, what: &str) {
+        match number {
+            0 => {}
+            1 => self.view.notes.push(format!("1 device is left out: it is {what}")),
+            _ => self.view.notes.push(format!("{number} devices are left out: they are {what}")),
+        }
+    }
+
+    /// What is free where the deployment may look.
+    fn free(
+        &mut self,
+        c: &Connection,
+        deployment: &Deployment,
+        members: &Membership,
+        scope: &Scope<'_>,
+        us: &str,
+    ) -> Result<(), StoreError> {
+        let terms = &deployment.terms;
+        let (mut free, mut unlimited) = (0, false);
+        let mut looked = 0;
+        for location in locations::all(c)? {
+            let here: Vec<&Supply> = self.supply.iter().filter(|supply| supply.location == location.id).collect();
+            if here.is_empty() || !(terms.locations.is_empty() || terms.locations.contains(&location.id)) {
+                continue;
+            }
+            let ours = location.owner.as_ref().is_some_and(|owner| owner.id == us);
+            let accepted = matches!(location.token_state, TokenState::Valid | TokenState::Unreachable);
+            if !ours || !accepted || location.leaving {
+                self.view.notes.push(format!("location \"{}\" cannot give licences now", location.name));
+                continue;
+            }
+            let allowed = groups::of_location(c, location.id)?;
+            let reaches = |group| {
+                scope.devices.iter().any(|device| members.has(group, device))
+                    || scope.people.iter().any(|person| members.has_person(group, *person))
+            };
+            if !allowed.is_empty() {
+                if !allowed.iter().any(|group| reaches(*group)) {
+                    self.view.notes.push(format!("location \"{}\" is for other groups only", location.name));
+                    continue;
+                }
+                self.view.notes.push(format!("location \"{}\" is for some groups only", location.name));
+            }
+            looked += 1;
+            let fitting = here.iter().filter(|supply| terms.licence != LicenceKind::Device || supply.device_assignable);
+            for supply in fitting {
+                unlimited |= supply.unlimited;
+                free += if supply.unlimited { 0 } else { supply.free };
+            }
+        }
+        if looked == 0 {
+            self.view.notes.push("no location that it may use owns it: everybody waits until one does".to_owned());
+        }
+        self.view.free = (!unlimited).then_some(free);
+        Ok(())
+    }
+
+    fn sum(&mut self, deployment: &Deployment) {
+        let view = &mut self.view;
+        if self.unable > 0 {
+            let (unable, devices, why) = (self.unable, self.devices, &self.why_unable);
+            view.notes.push(format!("{unable} of {devices} devices cannot run it: {why}"));
+        }
+        match deployment.purpose {
+            Purpose::Uninstall => {
+                (view.wanted, view.takes) = (0, 0);
+                view.first.clear();
+            }
+            Purpose::Available => {
+                let takes = std::mem::take(&mut view.takes);
+                view.notes.push(format!("nobody gets it before asking for it; if all do, it takes {takes}"));
+            }
+            Purpose::Required => {}
+        }
+        if let Some(quota) = deployment.terms.quota {
+            let left = u64::from(quota).saturating_sub(view.held);
+            if view.takes > left {
+                view.notes.push(format!("the quota of {quota} lets {} wait", view.takes - left));
+                view.takes = left;
+            }
+        }
+        view.short = view.free.map_or(0, |free| view.takes.saturating_sub(free));
+    }
+
+    /// Refuses what cannot be. `confirmed`: licences that never come back are wanted nevertheless.
+    pub fn check(&self, deployment: &Deployment, confirmed: bool) -> Result<(), OperationError> {
+        let conflict =
+            |code, message: String, advice: String| Err(OperationError::new(Kind::Conflict, code, message, advice));
+        let (adam_id, licence) = (&deployment.adam_id, deployment.terms.licence);
+        let app = if self.name.is_empty() { adam_id.clone() } else { format!("{adam_id} (\"{}\")", self.name) };
+        if self.is_book && (licence != LicenceKind::User || deployment.purpose == Purpose::Uninstall) {
+            return conflict(
+                "book",
+                format!(
+                    "{app} is a book: Apple gives books to people only, never to devices, and a licence that was given never \
+                     comes back"
+                ),
+                "Nothing was changed. To give it to people: --licence user --to group:NAME (or person:EMAIL), and \
+                 --confirm-irrevocable."
+                    .to_owned(),
+            );
+        }
+        if deployment.purpose == Purpose::Uninstall {
+            return Ok(());
+        }
+        let assignable = self.supply.iter().any(|supply| supply.device_assignable);
+        if licence == LicenceKind::Device && !self.supply.is_empty() && !assignable {
+            return conflict(
+                "not-device-assignable",
+                format!("{app} cannot be given to devices: Apple gives its licences to people only"),
+                "Nothing was changed. Say --licence user, or --licence device-if-possible.".to_owned(),
+            );
+        }
+        if self.devices > 0 && self.unable == self.devices && !deployment.terms.licence_only {
+            return conflict(
+                "cannot-run",
+                format!("none of the {} devices that are meant can run {app}: {}", self.devices, self.why_unable),
+                "Nothing was changed. `vppd app show` tells what it needs.".to_owned(),
+            );
+        }
+        let lost = self.supply.iter().any(|supply| !supply.revocable);
+        if lost && !confirmed {
+            return conflict(
+                "irrevocable",
+                format!("licences of {app} never come back once they are given; this gives {} now", self.view.takes),
+                "Nothing was changed. If that is what you want, say --confirm-irrevocable.".to_owned(),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Whether a device can hold licences at all: iOS 9 and macOS 10.11 were the first.
+fn takes_device_licences(device: &Member) -> bool {
+    let first = match device.facts.platform {
+        "iOS" => "9",
+        "macOS" => "10.11",
+        _ => return true,
+    };
+    let (Some(first), Some(os)) = (Version::read(first), Version::read(&device.facts.os)) else { return true };
+    os.compare(&first).is_ge()
+}

@@ -1,0 +1,188 @@
+//! The terms of a deployment as a person says them.
+
+use rusqlite::Connection;
+use serde_json::{Map, Value};
+
+use crate::mdm::plist_guard;
+use crate::operations::view::TermsRequest;
+use crate::operations::{OperationError, groups, look};
+use crate::store::deployments::Terms;
+use crate::store::locations;
+
+/// The largest managed app configuration and attributes, in bytes.
+const LARGEST_CONFIGURATION: usize = 128 << 10;
+const LARGEST_ATTRIBUTES: usize = 16 << 10;
+/// Priorities lie between this and its opposite.
+const HIGHEST: i64 = 1000;
+
+/// The terms, changed as the request says.
+pub(super) fn read(connection: &Connection, request: TermsRequest, old: Terms) -> Result<Terms, OperationError> {
+    let mut terms = old;
+    terms.licence = request.licence.unwrap_or(terms.licence);
+    terms.updates = request.updates.unwrap_or(terms.updates);
+    terms.licence_only = request.licence_only.unwrap_or(terms.licence_only);
+    if let Some(priority) = request.priority {
+        if !(-HIGHEST..=HIGHEST).contains(&priority) {
+            return Err(invalid("priority", format!("a priority lies between -{HIGHEST} and {HIGHEST}")));
+        }
+        terms.priority = priority;
+    }
+    if let Some(quota) = request.quota {
+        terms.quota = limit("quota", &quota, 0)?;
+    }
+    if let Some(wave) = request.wave {
+        terms.wave = limit("wave", &wave, 1)?;
+    }
+    if let Some(names) = request.excluded {
+        terms.excluded = Vec::new();
+        for name in names {
+            terms.excluded.push(groups::find(connection, &name)?.id);
+        }
+        terms.excluded.sort_unstable();
+        terms.excluded.dedup();
+    }
+    if let Some(names) = request.locations {
+        terms.locations = Vec::new();
+        for name in names {
+            let found = locations::by_name_or_uid(connection, &name)?;
+            terms.locations.push(found.ok_or_else(|| look::no_such_location(&name))?.id);
+        }
+        terms.locations.sort_unstable();
+        terms.locations.dedup();
+    }
+    if let Some(text) = request.configuration {
+        terms.configuration = configuration(&text)?;
+    }
+    if let Some(text) = request.attributes {
+        terms.attributes = attributes(&text)?;
+    }
+    Ok(terms)
+}
+
+fn invalid(code: &'static str, message: String) -> OperationError {
+    OperationError::invalid(code, message, "Nothing was changed.")
+}
+
+/// A number of licences or devices; `none` for no limit.
+fn limit(what: &'static str, text: &str, least: u32) -> Result<Option<u32>, OperationError> {
+    let text = text.trim();
+    if text == "none" {
+        return Ok(None);
+    }
+    let number = text.parse().ok().filter(|number| (least..=1_000_000).contains(number));
+    number.map(Some).ok_or_else(|| {
+        let shown: String = text.chars().take(40).collect();
+        invalid(what, format!("\"{shown}\" is no {what}: say a number from {least} to 1000000, or none"))
+    })
+}
+
+/// Managed app configuration: a property list or JSON, kept as a property list in XML. Empty for none.
+pub fn configuration(text: &str) -> Result<Option<String>, OperationError> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let wrong = |why: String| invalid("configuration", format!("the managed app configuration cannot be used: {why}"));
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if text.len() > LARGEST_CONFIGURATION {
+        return Err(wrong(format!("it has {} bytes, and at most {LARGEST_CONFIGURATION} are taken", text.len())));
+    }
+    let dictionary = if text.starts_with('<') {
+        plist_guard::read_dictionary(text.as_bytes(), LARGEST_CONFIGURATION)
+            .map_err(|error| wrong(error.to_string()))?
+    } else {
+        let value: Value = serde_json::from_str(text).map_err(|error| {
+            wrong(format!("it is neither a property list nor JSON (line {}, column {})", error.line(), error.column()))
+        })?;
+        let list = as_list(&value, "it").map_err(wrong)?;
+        list.into_dictionary().ok_or_else(|| wrong("its top is not an object".to_owned()))?
+    };
+    let mut xml = Vec::new();
+    plist::Value::Dictionary(dictionary).to_writer_xml(&mut xml).map_err(|error| wrong(error.to_string()))?;
+    String::from_utf8(xml).map(Some).map_err(|error| wrong(error.to_string()))
+}
+
+/// JSON as a property list, which has no null. `place`: what a person calls the value.
+fn as_list(value: &Value, place: &str) -> Result<plist::Value, String> {
+    Ok(match value {
+        Value::Null => return Err(format!("{place} is null, which a property list does not have")),
+        Value::Bool(yes) => plist::Value::Boolean(*yes),
+        Value::String(text) => plist::Value::String(text.clone()),
+        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(number), _, _) => plist::Value::Integer(number.into()),
+            (_, Some(number), _) => plist::Value::Integer(number.into()),
+            (_, _, Some(number)) => plist::Value::Real(number),
+            _ => return Err(format!("{place} is no number that a property list can hold")),
+        },
+        Value::Array(values) => {
+            let item = |(number, value): (usize, &Value)| as_list(value, &format!("item {} of {place}", number + 1));
+            plist::Value::Array(values.iter().enumerate().map(item).collect::<Result<_, _>>()?)
+        }
+        Value::Object(object) => {
+            let entry = |(key, value): (&String, &Value)| {
+                let shown: String = key.chars().take(40).collect();
+                Ok::<_, String>((key.clone(), as_list(value, &format!("\"{shown}\""))?))
+            };
+            plist::Value::Dictionary(object.iter().map(entry).collect::<Result<_, _>>()?)
+        }
+    })
+}
+
+/// Attributes of the managed app: a JSON object, which becomes part of a property list.
+fn attributes(text: &str) -> Result<Map<String, Value>, OperationError> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let wrong = |why: String| invalid("attributes", format!("the attributes cannot be used: {why}"));
+    if text.is_empty() {
+        return Ok(Map::new());
+    }
+    if text.len() > LARGEST_ATTRIBUTES {
+        return Err(wrong(format!("they have {} bytes, and at most {LARGEST_ATTRIBUTES} are taken", text.len())));
+    }
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| wrong(format!("they are no JSON (line {}, column {})", error.line(), error.column())))?;
+    as_list(&value, "it").map_err(wrong)?;
+    match value {
+        Value::Object(object) => Ok(object),
+        _ => Err(wrong("the top is not an object".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_may_be_json_or_a_property_list() {
+        let json = r#"{"server": "https://a.example", "tries": 3, "list": [true, 1.5, {"a": "b"}]}"#;
+        let list = configuration(json).unwrap().unwrap();
+        assert!(list.contains("<key>server</key>") && list.contains("<integer>3</integer>"), "{list}");
+        assert_eq!(configuration(&list).unwrap().unwrap(), list, "what it becomes is the same again");
+        assert_eq!(configuration(" \n").unwrap(), None);
+        assert_eq!(attributes(r#"{"Removable": false}"#).unwrap()["Removable"], false);
+    }
+
+    #[test]
+    fn what_is_no_configuration_is_told() {
+        for (text, words) in [
+            ("{", "(line 1, column 1)"),
+            ("[1]", "its top is not an object"),
+            (r#"{"a": {"b": [1, null]}}"#, "item 2 of \"b\" is null"),
+            ("<plist><array/></plist>", "not a dictionary"),
+            ("<html>", "property list"),
+            (&format!("{{\"a\": \"{}\"}}", "x".repeat(LARGEST_CONFIGURATION)), "at most"),
+            (&"[".repeat(5000), "column"),
+        ] {
+            let error = configuration(text).unwrap_err().message;
+            assert!(error.contains(words), "{error}");
+        }
+        assert!(attributes("[]").unwrap_err().message.contains("not an object"));
+    }
+
+    #[test]
+    fn limits_are_numbers_or_none() {
+        assert_eq!((limit("quota", "0", 0).unwrap(), limit("wave", " none ", 1).unwrap()), (Some(0), None));
+        for wrong in ["", "-1", "many", "1000001"] {
+            assert!(limit("quota", wrong, 0).is_err(), "{wrong}");
+        }
+        assert!(limit("wave", "0", 1).is_err());
+    }
+}
