@@ -103,6 +103,7 @@ pub async fn edit(
             preview.check(&new, request.confirm_irrevocable || request.dry_run)?;
             if new != old && !request.dry_run {
                 deployments::edit(w, &new)?;
+                safety::knowingly(w, &new.adam_id, now, &who)?;
                 audit::write(w, now, &who, "deployment edited", &subject(&new))?;
                 notify_after(w, &plan_now);
             }
