@@ -32,7 +32,7 @@ use super::wire::{
 };
 use crate::clock::{Clock, after};
 use crate::entropy::Entropy;
-use crate::model::UserVerb;
+use crate::model::{Holders, UserVerb};
 use crate::proxy::Proxy;
 
 /// Apple's address.
@@ -360,24 +360,24 @@ impl AppleClient {
         self.read(location, Endpoint::Subscriptions, cursor.as_slice(), read_json).await
     }
 
-    /// Asks to give every asset to every serial number (Apple: Associate Assets). The caller keeps to the limits.
+    /// Asks to give every asset to every holder (Apple: Associate Assets). The caller keeps to the limits.
     pub async fn associate(
         &self,
         location: &Location,
         assets: &[AssetRef],
-        serials: &[String],
+        holders: &Holders,
     ) -> Result<EventAccepted, AppleError> {
-        self.manage(location, Endpoint::Associate, assets, serials).await
+        self.start(location, Endpoint::Associate, &ManageAssetsRequest::new(assets, holders)).await
     }
 
-    /// Asks to take every asset from every serial number (Apple: Disassociate Assets).
+    /// Asks to take every asset from every holder (Apple: Disassociate Assets).
     pub async fn disassociate(
         &self,
         location: &Location,
         assets: &[AssetRef],
-        serials: &[String],
+        holders: &Holders,
     ) -> Result<EventAccepted, AppleError> {
-        self.manage(location, Endpoint::Disassociate, assets, serials).await
+        self.start(location, Endpoint::Disassociate, &ManageAssetsRequest::new(assets, holders)).await
     }
 
     /// Asks to take back everything that can be taken back from these holders (Apple: Revoke Assets). Books stay.
@@ -452,16 +452,6 @@ impl AppleClient {
         let result = self.once(None, &call, &config, read_json::<ServiceConfigReply>).await;
         let took = Duration::try_from(self.clock.steady().duration_since(began)).unwrap_or_default();
         Probe { url: self.base.to_string(), took, error: result.err() }
-    }
-
-    async fn manage(
-        &self,
-        location: &Location,
-        endpoint: Endpoint,
-        assets: &[AssetRef],
-        serials: &[String],
-    ) -> Result<EventAccepted, AppleError> {
-        self.start(location, endpoint, &ManageAssetsRequest { assets, serial_numbers: serials }).await
     }
 
     /// A call that Apple accepts now and carries out later.

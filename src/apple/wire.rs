@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{InviteCode, UserStatus};
+use crate::model::{Holder, Holders, InviteCode, UserStatus};
 
 /// `totalCount` from which an asset counts as unlimited (Apple: Managing Assets). Never add to it.
 pub const UNLIMITED: i64 = 2_147_483_647;
@@ -152,13 +152,6 @@ impl Asset {
     }
 }
 
-/// Who holds a licence. Part of the key of an assignment.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Holder {
-    Serial(String),
-    User(String),
-}
-
 /// One licence held by one device or user (Apple: Assignment).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -273,12 +266,25 @@ pub struct ClientConfigRequest<'a> {
     pub notification_types: Option<&'a [&'a str]>,
 }
 
-/// Body of POST `assets/associate` and `assets/disassociate`: every asset times every serial number.
+/// Body of POST `assets/associate` and `assets/disassociate`: every asset times every holder, of one kind.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManageAssetsRequest<'a> {
-    pub assets: &'a [AssetRef],
-    pub serial_numbers: &'a [String],
+    assets: &'a [AssetRef],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial_numbers: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_user_ids: Option<&'a [String]>,
+}
+
+impl<'a> ManageAssetsRequest<'a> {
+    pub fn new(assets: &'a [AssetRef], holders: &'a Holders) -> ManageAssetsRequest<'a> {
+        let (serial_numbers, client_user_ids) = match holders {
+            Holders::Serials(serials) => (Some(serials.as_slice()), None),
+            Holders::Users(users) => (None, Some(users.as_slice())),
+        };
+        ManageAssetsRequest { assets, serial_numbers, client_user_ids }
+    }
 }
 
 /// Body of POST `assets/revoke`: everything that can be taken back from these holders. An empty list is left out.

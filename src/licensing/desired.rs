@@ -2,6 +2,7 @@
 //!
 //! The rules, in this order:
 //! 1. A deployment to one serial number beats one to all devices: the exception beats the rule.
+//!    A decision by hand beats every deployment.
 //! 2. Among equals, `uninstall` beats `required`: a removal was asked for on purpose, and what it frees can be given again.
 //! 3. Among equals, the older deployment is the one that counts (it decides since when the device waits).
 
@@ -11,6 +12,9 @@ use jiff::Timestamp;
 
 use super::snapshot::{Rule, Snapshot};
 use crate::model::{Purpose, Target};
+
+/// Number of a rule that is no deployment but a decision by hand about one serial number.
+pub const BY_HAND: i64 = 0;
 
 /// What is wanted of one pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +79,7 @@ impl<'a> Rules<'a> {
 }
 
 fn stronger<'a>(known: Option<&'a Rule>, new: &'a Rule) -> &'a Rule {
-    let rank = |rule: &Rule| (rule.purpose != Purpose::Uninstall, rule.created_at, rule.id);
+    let rank = |rule: &Rule| (rule.id != BY_HAND, rule.purpose != Purpose::Uninstall, rule.created_at, rule.id);
     match known {
         Some(known) if rank(known) <= rank(new) => known,
         _ => new,

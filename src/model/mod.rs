@@ -1,4 +1,5 @@
-//! The plain nouns of vppd, as everyone here means them: identifiers, deployments, groups, registered users, where an app
+//! The plain nouns of vppd, as everyone here means them: identifiers, deployments, groups, holders of licences,
+//! registered users, where an app
 //! stands on a device, and what the stores tell of an app.
 //!
 //! No I/O, no clock, nothing else of vppd. Apple's identifiers stay text in Apple's spelling.
@@ -7,6 +8,7 @@ mod app;
 mod app_info;
 mod deployment;
 mod group;
+mod holder;
 mod ids;
 mod user;
 
@@ -14,5 +16,6 @@ pub use app::App;
 pub use app_info::{AppInfo, ICON_SIDE};
 pub use deployment::{LicenceKind, Purpose, Target, TargetError, UpdatePolicy};
 pub use group::{GroupKind, Ownership, Source};
+pub use holder::{Holder, HolderKind, Holders};
 pub use ids::{CommandUuid, DeploymentId, DeviceId, EventRef, GroupId, LocationId, PersonId, Pricing, SerialNumber};
 pub use user::{InviteCode, UserStatus, UserVerb};

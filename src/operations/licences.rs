@@ -9,21 +9,27 @@ use jiff::Timestamp;
 use super::locations::Round;
 use super::locations::standing::{ask, see_owner};
 use super::notifications::channel;
+use super::users::listing;
 use super::{OperationError, Shared, sync, tasks};
 use crate::apple::error::{AppleError, meaning};
 use crate::apple::walk;
-use crate::apple::wire::{AssetRef, EventStatus};
+use crate::apple::wire::{AssetRef, ErrorInfo, EventStatus};
 use crate::clock::after;
 use crate::fault;
 use crate::licensing::Verb;
+use crate::licensing::registration::Wanted;
+use crate::model::{Holder, HolderKind, Holders};
 use crate::store::events::{self, Event, EventState, PairFailure, Reserved, Settlement};
-use crate::store::{self, StoreError, Write, appliance, assignments, locations, notifications};
+use crate::store::{self, StoreError, Write, appliance, assignments, locations, notifications, users};
 
 /// How long a reply that names us as the owner is believed before a batch of changes.
 const OWNERSHIP_HOLDS: Duration = Duration::from_secs(60);
 
 /// So many waiting times an unknown outcome is left open while no listing is stable.
 pub(super) const UNSTABLE_WAITS: u32 = 3;
+
+/// Apple's number for a user whom it does not have.
+const NO_SUCH_USER: i64 = 9609;
 
 /// Apple's number for an event it does not know (any more).
 pub(super) const UNKNOWN_EVENT: i64 = 9708;
@@ -90,22 +96,27 @@ pub(super) async fn still_ours(context: &Shared, round: &mut Round) -> Result<bo
 }
 
 async fn send(context: &Shared, round: &mut Round, event: &Event) -> Result<(), OperationError> {
-    let (id, now) = (event.id.clone(), context.clock.now());
+    let (sent, now) = (event.clone(), context.clock.now());
     let reserved = context
         .store
-        .write(move |w| -> Result<Option<Vec<Reserved>>, StoreError> {
+        .write(move |w| -> Result<Result<Vec<Reserved>, &str>, StoreError> {
             if appliance::load(w)?.paused.is_some() {
-                return Ok(None);
+                return Ok(Err("everything is paused"));
             }
-            events::sending(w, &id, now)?;
-            events::reserved(w, &id).map(Some)
+            let reserved = events::reserved(w, &sent.id)?;
+            if sent.verb == Verb::Associate && !all_registered(w, &sent, &reserved)? {
+                return Ok(Err("a person in it is not registered there any more"));
+            }
+            events::sending(w, &sent.id, now)?;
+            Ok(Ok(reserved))
         })
         .await?;
-    let Some(reserved) = reserved else {
-        return settle_released(context, round, event, "everything is paused").await;
+    let reserved = match reserved {
+        Ok(reserved) => reserved,
+        Err(why) => return settle_released(context, round, event, why).await,
     };
-    let serials: Vec<String> =
-        reserved.iter().map(|pair| pair.serial.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+    let ids: BTreeSet<&str> = reserved.iter().map(|pair| pair.holder.id()).collect();
+    let holders = Holders::of(event.holders, ids.into_iter().map(str::to_owned).collect());
     let assets: Vec<AssetRef> = event
         .assets
         .iter()
@@ -113,8 +124,8 @@ async fn send(context: &Shared, round: &mut Round, event: &Event) -> Result<(), 
         .collect();
     fault::point("before asking Apple");
     let reply = match event.verb {
-        Verb::Associate => context.apple.associate(&round.token, &assets, &serials).await,
-        Verb::Disassociate => context.apple.disassociate(&round.token, &assets, &serials).await,
+        Verb::Associate => context.apple.associate(&round.token, &assets, &holders).await,
+        Verb::Disassociate => context.apple.disassociate(&round.token, &assets, &holders).await,
     };
     fault::point("after asking Apple");
     match reply {
@@ -141,6 +152,19 @@ async fn send(context: &Shared, round: &mut Round, event: &Event) -> Result<(), 
     }
 }
 
+/// Whether Apple has every user of a request, as far as known: to others it gives no licence, and refuses the whole request.
+fn all_registered(c: &rusqlite::Connection, event: &Event, pairs: &[Reserved]) -> Result<bool, StoreError> {
+    let users: BTreeSet<&str> =
+        pairs.iter().filter(|pair| pair.holder.kind() == HolderKind::User).map(|pair| pair.holder.id()).collect();
+    for user in users {
+        if !users::get(c, event.location, user)?.is_some_and(|user| user.is_active() && user.wanted != Wanted::Retired)
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 async fn not_accepted(
     context: &Shared,
     round: &mut Round,
@@ -149,6 +173,10 @@ async fn not_accepted(
 ) -> Result<(), OperationError> {
     let id = event.id.clone();
     match &error {
+        AppleError::Business { number: NO_SUCH_USER, info } if event.holders == HolderKind::User => {
+            log::warn!(vppd_location = round.location.name.as_str(); "location \"{}\": {error}", round.location.name);
+            settle_without_lost(context, round, event, info.as_ref(), &error).await
+        }
         AppleError::UnknownOutcome { .. } => {
             let look_at = after(context.clock.now(), poll(context, 1));
             context.store.write(move |w| events::unknown(w, &id, look_at)).await?;
@@ -179,6 +207,53 @@ async fn not_accepted(
             settle(context, event, reserved.into_iter().map(|pair| (pair, failure.clone())).collect()).await
         }
     }
+}
+
+/// Apple has not all users of a request, and so has done nothing. Its list of users tells whom it has lost: they are registered
+/// again by themselves, and the others go into another request at once.
+async fn settle_without_lost(
+    context: &Shared,
+    round: &mut Round,
+    event: &Event,
+    info: Option<&ErrorInfo>,
+    error: &AppleError,
+) -> Result<(), OperationError> {
+    let lost = lost_users(context, round, event).await?;
+    let refused = PairFailure::refused(NO_SUCH_USER, error.to_string());
+    let released = PairFailure::released("the request was refused for somebody else in it; it is sent again without");
+    let failure = |pair: &Reserved| match pair.holder.id() {
+        id if lost.contains(id) => PairFailure::released(LOST),
+        _ if !lost.is_empty() => released.clone(),
+        // The list says otherwise than Apple's answer: it may lag behind.
+        _ if info.is_none_or(|info| names(info, &pair.holder)) => refused.clone(),
+        _ => released.clone(),
+    };
+    let reserved = reserved(context, event).await?.into_iter();
+    let failed = reserved.map(|pair| {
+        let failure = failure(&pair);
+        (pair, failure)
+    });
+    let failed = failed.collect();
+    settle(context, event, failed).await
+}
+
+const LOST: &str = "Apple does not have the user any more: the person is registered again first";
+
+/// The users of a request that a fresh list of Apple's does not have.
+async fn lost_users(context: &Shared, round: &mut Round, event: &Event) -> Result<BTreeSet<String>, OperationError> {
+    listing::whole(context, round).await?;
+    let event = event.clone();
+    let lost = context.store.read(move |c| -> Result<BTreeSet<String>, StoreError> {
+        let mut lost = BTreeSet::new();
+        for pair in events::reserved(c, &event.id)? {
+            let id = pair.holder.id();
+            if !users::get(c, event.location, id)?.is_some_and(|user| user.is_active()) {
+                lost.insert(id.to_owned());
+            }
+        }
+        Ok(lost)
+    });
+    Ok(lost.await?)
 }
 
 /// The pause before the next question about an event.
@@ -247,7 +322,7 @@ async fn missing(context: &Shared, event: &Event) -> Result<usize, OperationErro
 fn undone(c: &rusqlite::Connection, event: &Event) -> Result<Vec<Reserved>, StoreError> {
     let mut undone = Vec::new();
     for pair in events::reserved(c, &event.id)? {
-        let held = assignments::holds(c, event.location, &pair.adam_id, &pair.pricing_param, &pair.serial)?;
+        let held = assignments::holds(c, event.location, &pair.adam_id, &pair.pricing_param, &pair.holder)?;
         if held != (event.verb == Verb::Associate) {
             undone.push(pair);
         }
@@ -310,10 +385,18 @@ async fn settle_by_listing(
     status: &EventStatus,
 ) -> Result<(), OperationError> {
     list_for(context, round, std::slice::from_ref(event)).await?;
+    let unknown_user = status.failures.iter().any(|failure| failure.number == Some(NO_SUCH_USER));
+    let lost = match unknown_user && event.holders == HolderKind::User {
+        true => lost_users(context, round, event).await?,
+        false => BTreeSet::new(),
+    };
     let event_read = event.clone();
     let undone = context.store.read(move |c| undone(c, &event_read)).await?;
     let failed = undone.into_iter().map(|pair| {
-        let failure = failure_of(status, &pair);
+        let failure = match lost.contains(pair.holder.id()) {
+            true => PairFailure::released(LOST),
+            false => failure_of(status, &pair),
+        };
         (pair, failure)
     });
     let failed: BTreeMap<_, _> = failed.collect();
@@ -335,16 +418,24 @@ async fn list_for(context: &Shared, round: &mut Round, events: &[Event]) -> Resu
     sync::assets_alone(context, round, assets).await
 }
 
+/// Whether an error may be about this holder: its list of them names it, or is empty.
+fn names(info: &ErrorInfo, holder: &Holder) -> bool {
+    let named = match holder {
+        Holder::Serial(_) => &info.serial_numbers,
+        Holder::User(_) => &info.client_user_ids,
+    };
+    named.is_empty() || named.iter().any(|id| id == holder.id())
+}
+
 /// Apple's reason for a pair; the most fitting one of those it gave.
 fn failure_of(status: &EventStatus, pair: &Reserved) -> PairFailure {
-    let names = |failure: &&crate::apple::wire::Failure| {
+    let fits = |failure: &&crate::apple::wire::Failure| {
         failure.info.as_ref().is_none_or(|info| {
             let asset = info.assets.is_empty() || info.assets.iter().any(|asset| asset.adam_id.0 == pair.adam_id);
-            let serial = info.serial_numbers.is_empty() || info.serial_numbers.contains(&pair.serial);
-            asset && serial
+            asset && names(info, &pair.holder)
         })
     };
-    let number = status.failures.iter().find(names).or(status.failures.first()).and_then(|failure| failure.number);
+    let number = status.failures.iter().find(fits).or(status.failures.first()).and_then(|failure| failure.number);
     let reason = match number {
         Some(number) => match meaning(number) {
             Some(words) => format!("Apple: {words} ({number})"),

@@ -13,7 +13,7 @@ use crate::clock::after;
 use crate::licensing::plan::{CommandAction, CommandKind, LicenceAction};
 use crate::licensing::{Limits, Plan, Rectangle, Verb, plan, rectangles};
 use crate::mdm::command::{Command, InstallApplication, ManagedApplicationList, RemoveApplication};
-use crate::model::{App, DeviceId};
+use crate::model::{App, DeviceId, Holder, Holders};
 use crate::store::snapshot::{self, Loaded};
 use crate::store::{Write, appliance, assignments, commands, devices, events, pairs};
 
@@ -100,7 +100,7 @@ async fn record_adoptions(context: &Shared, planned: &Planned) -> Result<(), Ope
             .store
             .write_bulk(move |w| -> Result<(), OperationError> {
                 for (device, location, adam_id, pricing_param, serial) in &adopted {
-                    assignments::own(w, *location, adam_id, pricing_param, serial)?;
+                    assignments::adopt(w, *location, adam_id, pricing_param, &Holder::Serial(serial.clone()))?;
                     let pair = pairs::get_or_new(w, *device, adam_id)?;
                     pairs::put(w, &pairs::Pair { ours: true, ..pair }, now)?;
                 }
@@ -119,7 +119,8 @@ async fn record_licences(context: &Shared, planned: &Planned, action: &LicenceAc
     for rectangle in rectangles(&action.pairs, limits) {
         let (id, verb, now) = (context.entropy.uuid().to_string(), action.verb, context.clock.now());
         let (assets, serials) = named(planned, &rectangle);
-        context.store.write(move |w| events::intend(w, &id, location, verb, &assets, &serials, now)).await?;
+        let holders = Holders::Serials(serials);
+        context.store.write(move |w| events::intend(w, &id, location, verb, &assets, &holders, now)).await?;
     }
     context.nudge(location);
     Ok(())
@@ -203,7 +204,7 @@ fn record_one(w: &Write<'_>, task: &Task, now: Timestamp) -> Result<bool, Operat
         }
         CommandKind::Install => {
             let fits = matches!(pair.progress.app, App::None | App::Removed | App::InstallRetry);
-            if !fits || !assignments::is_settled(w, &task.adam_id, &device.serial)? {
+            if !fits || !assignments::is_settled(w, &task.adam_id, &Holder::Serial(device.serial.clone()))? {
                 return Ok(false);
             }
             let Ok(adam_id) = task.adam_id.parse() else { return Ok(false) };
@@ -211,7 +212,8 @@ fn record_one(w: &Write<'_>, task: &Task, now: Timestamp) -> Result<bool, Operat
             Command::InstallApplication(InstallApplication {
                 adam_id,
                 take_over: !device.user_enrolment,
-                install_as_managed: is_mac(&device),
+                install_as_managed: is_mac(&device) && !device.user_enrolment,
+                without_flags: is_mac(&device) && device.user_enrolment,
             })
         }
         CommandKind::Remove => {

@@ -452,8 +452,8 @@ fn asset(asset: &wire::Asset) -> assets::Asset {
 
 fn assignment(assignment: &wire::Assignment) -> Option<Assignment> {
     let holder = match assignment.holder()? {
-        wire::Holder::Serial(serial) => Holder::Serial(serial.trim().to_ascii_uppercase()),
-        wire::Holder::User(user) => Holder::User(user),
+        Holder::Serial(serial) => Holder::Serial(serial.trim().to_ascii_uppercase()),
+        user => user,
     };
     let asset = assignment.asset();
     Some(Assignment { adam_id: asset.adam_id.0, pricing_param: asset.pricing_param.word().to_owned(), holder })

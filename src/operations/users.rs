@@ -74,14 +74,7 @@ pub async fn add(context: &Shared, request: UserAddRequest, who: &str) -> Result
                     new
                 }
             };
-            let known = users::get(w, id, &person.client_user_id)?;
-            let settled =
-                known.as_ref().is_some_and(|user| user.wanted == Wanted::Registered && user.trouble.words.is_empty());
-            if !settled {
-                let new = || User::new(id, &person.client_user_id, Some(person.id), Wanted::Registered, now);
-                let mut user = known.unwrap_or_else(new);
-                user.want(Wanted::Registered, now);
-                put(w, &user, now)?;
+            if register_under(w, &person, id, now)? {
                 audit::write(w, now, &by, "user registered", &format!("{} under {}", person.email, location.name))?;
             }
             w.after_commit(move || workers.nudge(id));
@@ -89,6 +82,24 @@ pub async fn add(context: &Shared, request: UserAddRequest, who: &str) -> Result
         })
         .await?;
     shown::person(context, person).await
+}
+
+/// Wants a person to be registered under a location; false when that is so and nothing stands in the way.
+pub(super) fn register_under(
+    w: &Write<'_>,
+    person: &Person,
+    location: LocationId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let known = users::get(w, location, &person.client_user_id)?;
+    let settled = known.as_ref().is_some_and(|user| user.wanted == Wanted::Registered && user.trouble.words.is_empty());
+    if !settled {
+        let new = || User::new(location, &person.client_user_id, Some(person.id), Wanted::Registered, now);
+        let mut user = known.unwrap_or_else(new);
+        user.want(Wanted::Registered, now);
+        put(w, &user, now)?;
+    }
+    Ok(!settled)
 }
 
 /// A person is added again: what is said must fit what is known.

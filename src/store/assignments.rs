@@ -9,23 +9,21 @@ use std::collections::HashSet;
 use rusqlite::{Connection, params};
 
 use super::{StoreError, execute, locations, row, rows};
-use crate::model::LocationId;
+use crate::model::{HolderKind, LocationId};
 
-/// Who holds a licence.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Holder {
-    Serial(String),
-    /// `clientUserId` of a registered user.
-    User(String),
-}
+pub use crate::model::Holder;
 
 impl Holder {
     /// As the database keeps it: the kind and the id.
     pub(super) fn parts(&self) -> (&'static str, &str) {
-        match self {
-            Holder::Serial(serial) => ("serial", serial),
-            Holder::User(user) => ("user", user),
-        }
+        (self.kind().word(), self.id())
+    }
+
+    /// From the two columns in which the database keeps it.
+    pub(super) fn read(row: &rusqlite::Row<'_>, kind: usize, id: usize) -> Result<Holder, StoreError> {
+        let word: String = row.get(kind)?;
+        let kind = HolderKind::from_word(&word).ok_or_else(|| StoreError::Damaged(format!("holder kind {word}")))?;
+        Ok(Holder::of(kind, row.get(id)?))
     }
 }
 
@@ -143,11 +141,11 @@ fn changed(
 
 /// Whether a request of ours about this assignment is under way.
 fn is_under_way(connection: &Connection, location: LocationId, assignment: &Assignment) -> Result<bool, StoreError> {
-    let Holder::Serial(serial) = &assignment.holder else { return Ok(false) };
-    let sql =
-        "SELECT 1 FROM reservation WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3 AND holder = ?4";
-    let found =
-        row(connection, sql, params![location.0, assignment.adam_id, assignment.pricing_param, serial], |_| Ok(()))?;
+    let Assignment { adam_id, pricing_param, holder } = assignment;
+    let (kind, holder) = holder.parts();
+    let sql = "SELECT 1 FROM reservation WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3
+        AND holder_kind = ?4 AND holder = ?5";
+    let found = row(connection, sql, params![location.0, adam_id, pricing_param, kind, holder], |_| Ok(()))?;
     Ok(found.is_some())
 }
 
@@ -190,36 +188,38 @@ pub fn add(connection: &Connection, location: LocationId, rows: &[Assignment]) -
     stage(connection, location, generation, rows)
 }
 
-/// Removes a serial number's row from the generation that counts.
-pub fn remove_serial(
+/// Removes a holder's row from the generation that counts.
+pub fn remove(
     connection: &Connection,
     location: LocationId,
     adam_id: &str,
     pricing_param: &str,
-    serial: &str,
+    holder: &Holder,
 ) -> Result<(), StoreError> {
+    let (kind, holder) = holder.parts();
     execute(
         connection,
         "DELETE FROM assignment WHERE location_id = ?1 AND generation = ?2 AND adam_id = ?3 AND pricing_param = ?4
-             AND holder_kind = 'serial' AND holder = ?5",
-        params![location.0, current(connection, location)?, adam_id, pricing_param, serial],
+             AND holder_kind = ?5 AND holder = ?6",
+        params![location.0, current(connection, location)?, adam_id, pricing_param, kind, holder],
     )?;
     Ok(())
 }
 
-/// Whether the serial number holds the asset, as far as known.
+/// Whether somebody holds the asset, as far as known.
 pub fn holds(
     connection: &Connection,
     location: LocationId,
     adam_id: &str,
     pricing_param: &str,
-    serial: &str,
+    holder: &Holder,
 ) -> Result<bool, StoreError> {
+    let (kind, holder) = holder.parts();
     let found = row(
         connection,
         "SELECT 1 FROM assignment WHERE location_id = ?1 AND generation = ?2 AND adam_id = ?3 AND pricing_param = ?4
-             AND holder_kind = 'serial' AND holder = ?5",
-        params![location.0, current(connection, location)?, adam_id, pricing_param, serial],
+             AND holder_kind = ?5 AND holder = ?6",
+        params![location.0, current(connection, location)?, adam_id, pricing_param, kind, holder],
         |_| Ok(()),
     )?;
     Ok(found.is_some())
@@ -237,17 +237,40 @@ pub fn of_user(
     rows(connection, sql, parameters, |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// The licence of a serial number is vppd's: asked for, or adopted.
+/// The licence is vppd's: asked for.
 pub fn own(
     connection: &Connection,
     location: LocationId,
     adam_id: &str,
     pricing_param: &str,
-    serial: &str,
+    holder: &Holder,
 ) -> Result<(), StoreError> {
-    let sql = "INSERT INTO own_licence (location_id, adam_id, pricing_param, holder) VALUES (?1, ?2, ?3, ?4)
-        ON CONFLICT DO NOTHING";
-    execute(connection, sql, params![location.0, adam_id, pricing_param, serial])?;
+    keep_own(connection, location, adam_id, pricing_param, holder, false)
+}
+
+/// The licence is vppd's from now on, though somebody else gave it.
+pub fn adopt(
+    connection: &Connection,
+    location: LocationId,
+    adam_id: &str,
+    pricing_param: &str,
+    holder: &Holder,
+) -> Result<(), StoreError> {
+    keep_own(connection, location, adam_id, pricing_param, holder, true)
+}
+
+fn keep_own(
+    connection: &Connection,
+    location: LocationId,
+    adam_id: &str,
+    pricing_param: &str,
+    holder: &Holder,
+    adopted: bool,
+) -> Result<(), StoreError> {
+    let (kind, holder) = holder.parts();
+    let sql = "INSERT INTO own_licence (location_id, adam_id, pricing_param, holder_kind, holder, adopted)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+    execute(connection, sql, params![location.0, adam_id, pricing_param, kind, holder, adopted])?;
     Ok(())
 }
 
@@ -257,10 +280,12 @@ pub fn disown(
     location: LocationId,
     adam_id: &str,
     pricing_param: &str,
-    serial: &str,
+    holder: &Holder,
 ) -> Result<(), StoreError> {
-    let sql = "DELETE FROM own_licence WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3 AND holder = ?4";
-    execute(connection, sql, params![location.0, adam_id, pricing_param, serial])?;
+    let (kind, holder) = holder.parts();
+    let sql = "DELETE FROM own_licence WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3
+        AND holder_kind = ?4 AND holder = ?5";
+    execute(connection, sql, params![location.0, adam_id, pricing_param, kind, holder])?;
     Ok(())
 }
 
@@ -289,17 +314,18 @@ pub fn count(connection: &Connection, location: LocationId) -> Result<u64, Store
     Ok(found.unwrap_or(0).max(0) as u64)
 }
 
-/// Whether the serial number holds the app in any location, and no request about it is under way there.
-pub fn is_settled(connection: &Connection, adam_id: &str, serial: &str) -> Result<bool, StoreError> {
+/// Whether somebody holds the app in any location, and no request about it is under way there.
+pub fn is_settled(connection: &Connection, adam_id: &str, holder: &Holder) -> Result<bool, StoreError> {
+    let (kind, holder) = holder.parts();
     let found = row(
         connection,
         "SELECT 1 FROM location l
              JOIN asset s ON s.location_id = l.id AND s.adam_id = ?1
              JOIN assignment a ON a.location_id = l.id AND a.generation = l.generation AND a.adam_id = s.adam_id
-                 AND a.pricing_param = s.pricing_param AND a.holder_kind = 'serial' AND a.holder = ?2
+                 AND a.pricing_param = s.pricing_param AND a.holder_kind = ?3 AND a.holder = ?2
              WHERE NOT EXISTS (SELECT 1 FROM reservation r WHERE r.location_id = l.id AND r.adam_id = s.adam_id
-                 AND r.pricing_param = s.pricing_param AND r.holder = ?2)",
-        [adam_id, serial],
+                 AND r.pricing_param = s.pricing_param AND r.holder_kind = ?3 AND r.holder = ?2)",
+        [adam_id, holder, kind],
         |_| Ok(()),
     )?;
     Ok(found.is_some())
@@ -308,9 +334,7 @@ pub fn is_settled(connection: &Connection, adam_id: &str, serial: &str) -> Resul
 const COLUMNS: &str = "a.adam_id, a.pricing_param, a.holder_kind, a.holder";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Assignment, StoreError> {
-    let holder = row.get(3)?;
-    let holder = if row.get::<_, String>(2)? == "serial" { Holder::Serial(holder) } else { Holder::User(holder) };
-    Ok(Assignment { adam_id: row.get(0)?, pricing_param: row.get(1)?, holder })
+    Ok(Assignment { adam_id: row.get(0)?, pricing_param: row.get(1)?, holder: Holder::read(row, 2, 3)? })
 }
 
 /// All of a location.
@@ -318,6 +342,21 @@ pub fn of_location(connection: &Connection, location: LocationId) -> Result<Vec<
     let sql = format!(
         "SELECT {COLUMNS} FROM assignment a
          JOIN location l ON l.id = a.location_id AND l.generation = a.generation WHERE l.id = ?1"
+    );
+    rows(connection, &sql, [location.0], read)
+}
+
+/// Licences of a location that vppd neither gave nor adopted, and about which no request is under way.
+pub fn foreign(connection: &Connection, location: LocationId) -> Result<Vec<Assignment>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM assignment a
+         JOIN location l ON l.id = a.location_id AND l.generation = a.generation
+         WHERE l.id = ?1
+             AND NOT EXISTS (SELECT 1 FROM own_licence o WHERE o.location_id = a.location_id AND o.adam_id = a.adam_id
+                 AND o.pricing_param = a.pricing_param AND o.holder_kind = a.holder_kind AND o.holder = a.holder)
+             AND NOT EXISTS (SELECT 1 FROM reservation r WHERE r.location_id = a.location_id AND r.adam_id = a.adam_id
+                 AND r.pricing_param = a.pricing_param AND r.holder = a.holder)
+         ORDER BY a.adam_id, a.pricing_param, a.holder_kind, a.holder"
     );
     rows(connection, &sql, [location.0], read)
 }

@@ -24,6 +24,8 @@ pub struct Device {
     pub authenticated_at: Timestamp,
     pub enrolled_at: Option<Timestamp>,
     pub checked_out_at: Option<Timestamp>,
+    /// When an administrator said that it is gone.
+    pub removed_at: Option<Timestamp>,
     pub last_seen: Option<Timestamp>,
 }
 
@@ -82,7 +84,7 @@ pub struct Push {
 const COLUMNS: &str = "id, udid, user_enrolment, serial, state, fingerprint, topic, name, model, product_name, \
                        os_version, build_version, supervised, push_token, push_magic, token_updated_at, \
                        push_dead_since, push_problem, pushed_at, pushes, push_throttled, push_after, authenticated_at, enrolled_at, \
-                       checked_out_at, last_seen";
+                       checked_out_at, last_seen, removed_at";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Device, StoreError> {
     let word: String = row.get(4)?;
@@ -118,6 +120,7 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Device, StoreError> {
         enrolled_at: maybe_time(row.get(23)?)?,
         checked_out_at: maybe_time(row.get(24)?)?,
         last_seen: maybe_time(row.get(25)?)?,
+        removed_at: maybe_time(row.get(26)?)?,
     })
 }
 
@@ -195,7 +198,7 @@ pub fn authenticate(
                  state = 'enrolling', fingerprint = ?4, topic = ?5, name = ?6, model = ?7, product_name = ?8, os_version = ?9, build_version = ?10,
                  supervised = ?11, authenticated_at = ?12, last_seen = ?12, push_token = NULL, push_magic = NULL,
                  token_updated_at = NULL, push_dead_since = NULL, push_problem = '', pushed_at = NULL, pushes = 0,
-                 push_throttled = 0, push_after = NULL, enrolled_at = NULL, checked_out_at = NULL WHERE id = ?13",
+                 push_throttled = 0, push_after = NULL, enrolled_at = NULL, checked_out_at = NULL, removed_at = NULL WHERE id = ?13",
             values,
         )?;
         return Ok(known);
@@ -241,6 +244,17 @@ pub fn check_out(connection: &Connection, id: DeviceId, now: Timestamp) -> Resul
         connection,
         "UPDATE device SET state = 'checked-out', checked_out_at = ?2, last_seen = ?2, push_token = NULL,
              push_magic = NULL WHERE id = ?1",
+        params![id.0, micros(now)],
+    )?;
+    Ok(())
+}
+
+/// An administrator says that the device is gone: it is treated as one that has said good-bye.
+pub fn remove(connection: &Connection, id: DeviceId, now: Timestamp) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "UPDATE device SET state = 'checked-out', checked_out_at = coalesce(checked_out_at, ?2), removed_at = ?2,
+             push_token = NULL, push_magic = NULL WHERE id = ?1",
         params![id.0, micros(now)],
     )?;
     Ok(())
@@ -336,7 +350,7 @@ pub fn to_wake(connection: &Connection, held_back: &[&str]) -> Result<Vec<Sleepe
          WHERE state = 'enrolled' AND push_token IS NOT NULL ORDER BY id"
     );
     rows(connection, &sql, [], |row| {
-        Ok(Sleeper { device: read(row)?, since: time(row.get(26)?)?, has_news: row.get(27)? })
+        Ok(Sleeper { device: read(row)?, since: time(row.get(27)?)?, has_news: row.get(28)? })
     })
 }
 

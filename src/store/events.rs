@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::{
-    StoreError, assignments, devices, execute, json_list, list, locations, maybe_time, micros, pairs, row, rows, tasks,
-    time,
+    StoreError, assignments, devices, execute, json_list, list, locations, maybe_time, micros, pairs, reclaims, row,
+    rows, seats, tasks, time,
 };
 use crate::clock::after;
 use crate::licensing::Verb;
-use crate::model::{App, EventRef, LocationId, Pricing};
+use crate::model::{App, DeviceId, EventRef, Holder, HolderKind, Holders, LocationId, Pricing};
 
 /// A request to Apple.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Event {
     pub id: EventRef,
     pub location: LocationId,
     pub verb: Verb,
+    /// The kind of all its holders.
+    pub holders: HolderKind,
     pub state: EventState,
     /// The assets of the rectangle: (adamId, pricingParam).
     pub assets: Vec<(String, Pricing)>,
@@ -53,18 +55,20 @@ pub enum EventState {
 pub struct Reserved {
     pub adam_id: String,
     pub pricing_param: Pricing,
-    pub serial: String,
+    pub holder: Holder,
 }
 
-const COLUMNS: &str = "id, location_id, verb, state, adam_ids, pricing_params, pairs, event_id, intended_at, sent_at, next_look_at, looks";
+const COLUMNS: &str = "id, location_id, verb, state, adam_ids, pricing_params, pairs, event_id, intended_at, sent_at, next_look_at, looks, holder_kind";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Event, StoreError> {
     let (verb, state): (String, String) = (row.get(2)?, row.get(3)?);
     let (adam_ids, pricings): (String, String) = (row.get(4)?, row.get(5)?);
+    let kind: String = row.get(12)?;
     Ok(Event {
         id: row.get(0)?,
         location: LocationId(row.get(1)?),
         verb: Verb::from_word(&verb).ok_or_else(|| StoreError::Damaged(format!("verb {verb}")))?,
+        holders: HolderKind::from_word(&kind).ok_or_else(|| StoreError::Damaged(format!("holder kind {kind}")))?,
         state: match state.as_str() {
             "intended" => EventState::Intended,
             "sending" => EventState::Sending,
@@ -97,64 +101,91 @@ pub fn any_open(connection: &Connection) -> Result<bool, StoreError> {
     Ok(row(connection, sql, [], |row| Ok(row.get(0)?))?.unwrap_or(false))
 }
 
-/// Records the intention to send a rectangle and reserves its pairs. Pairs become ours with it.
+/// Records the intention to send a rectangle and reserves its pairs. Pairs become ours with it. Users must be registered at
+/// the location before licences are assigned to them.
 pub fn intend(
     connection: &Connection,
     id: &str,
     location: LocationId,
     verb: Verb,
     assets: &[(String, Pricing)],
-    serials: &[String],
+    holders: &Holders,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let (adam_ids, pricings): (Vec<_>, Vec<_>) = assets.iter().cloned().unzip();
+    let (pairs, products, many) = (assets.len() * holders.ids().len(), assets.len(), holders.ids().len());
     execute(
         connection,
-        "INSERT INTO licence_event (id, location_id, verb, state, adam_ids, pricing_params, pairs, intended_at)
-         VALUES (?1, ?2, ?3, 'intended', ?4, ?5, ?6, ?7)",
+        "INSERT INTO licence_event (id, location_id, verb, state, adam_ids, pricing_params, pairs, intended_at, holder_kind)
+         VALUES (?1, ?2, ?3, 'intended', ?4, ?5, ?6, ?7, ?8)",
         params![
             id,
             location.0,
             verb.word(),
             json_list(&adam_ids),
             json_list(&pricings),
-            (assets.len() * serials.len()) as i64,
-            micros(now)
+            pairs as i64,
+            micros(now),
+            holders.kind().word()
         ],
     )?;
-    let (pairs, products) = (assets.len() * serials.len(), assets.len());
+    let who = match holders.kind() {
+        HolderKind::Serial => "devices",
+        HolderKind::User => "people",
+    };
     let detail = match verb {
-        Verb::Associate => format!("assigning {pairs} licences ({products} products, {} devices)", serials.len()),
-        Verb::Disassociate => format!("taking {pairs} licences back ({products} products, {} devices)", serials.len()),
+        Verb::Associate => format!("assigning {pairs} licences ({products} products, {many} {who})"),
+        Verb::Disassociate => format!("taking {pairs} licences back ({products} products, {many} {who})"),
     };
     tasks::follow(connection, tasks::Request::Licences, location, id, pairs as u64, &detail, now)?;
     for (adam_id, pricing_param) in assets {
-        for serial in serials {
+        for holder in holders.each() {
+            let (kind, named) = holder.parts();
             execute(
                 connection,
-                "INSERT INTO reservation (location_id, adam_id, pricing_param, holder, event)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![location.0, adam_id, pricing_param, serial, id],
+                "INSERT INTO reservation (location_id, adam_id, pricing_param, holder_kind, holder, event)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![location.0, adam_id, pricing_param, kind, named, id],
             )?;
             if verb == Verb::Associate {
-                assignments::own(connection, location, adam_id, pricing_param, serial)?;
-            }
-            if verb == Verb::Associate
-                && let Some(device) = devices::id_by_serial(connection, serial)?
-            {
-                let pair = pairs::get_or_new(connection, device, adam_id)?;
-                pairs::put(connection, &pairs::Pair { ours: true, ..pair }, now)?;
+                assignments::own(connection, location, adam_id, pricing_param, &holder)?;
+                if let Some(device) = device_of(connection, &holder)? {
+                    let pair = pairs::get_or_new(connection, device, adam_id)?;
+                    pairs::put(connection, &pairs::Pair { ours: true, ..pair }, now)?;
+                }
             }
         }
     }
     Ok(())
 }
 
+/// The device that holds the licence itself.
+fn device_of(connection: &Connection, holder: &Holder) -> Result<Option<DeviceId>, StoreError> {
+    match holder {
+        Holder::Serial(serial) => devices::id_by_serial(connection, serial),
+        Holder::User(_) => Ok(None),
+    }
+}
+
+/// Whether a request about this licence is under way, whoever is meant by the holder's id.
+pub fn is_reserved(
+    connection: &Connection,
+    location: LocationId,
+    adam_id: &str,
+    pricing_param: &str,
+    holder: &Holder,
+) -> Result<bool, StoreError> {
+    let sql =
+        "SELECT 1 FROM reservation WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3 AND holder = ?4";
+    Ok(row(connection, sql, params![location.0, adam_id, pricing_param, holder.id()], |_| Ok(()))?.is_some())
+}
+
 /// The pairs of an event.
 pub fn reserved(connection: &Connection, id: &str) -> Result<Vec<Reserved>, StoreError> {
-    let sql = "SELECT adam_id, pricing_param, holder FROM reservation WHERE event = ?1 ORDER BY adam_id, holder";
+    let sql = "SELECT adam_id, pricing_param, holder_kind, holder FROM reservation WHERE event = ?1
+        ORDER BY adam_id, holder";
     rows(connection, sql, [id], |row| {
-        Ok(Reserved { adam_id: row.get(0)?, pricing_param: row.get(1)?, serial: row.get(2)? })
+        Ok(Reserved { adam_id: row.get(0)?, pricing_param: row.get(1)?, holder: Holder::read(row, 2, 3)? })
     })
 }
 
@@ -308,15 +339,21 @@ fn went_through(
     settlement: &Settlement,
 ) -> Result<(), StoreError> {
     let location = event.location;
-    let device = devices::id_by_serial(connection, &pair.serial)?;
+    let Reserved { adam_id, pricing_param, holder } = pair;
+    if let Holder::User(user) = holder {
+        seats::forget(connection, user, adam_id)?;
+    }
     match event.verb {
         Verb::Associate => {
-            let holder = assignments::Holder::Serial(pair.serial.clone());
-            let (adam_id, pricing_param) = (pair.adam_id.clone(), pair.pricing_param.clone());
-            assignments::add(connection, location, &[assignments::Assignment { adam_id, pricing_param, holder }])?;
+            let assignment = assignments::Assignment {
+                adam_id: adam_id.clone(),
+                pricing_param: pricing_param.clone(),
+                holder: holder.clone(),
+            };
+            assignments::add(connection, location, &[assignment])?;
             // What failed before no longer counts: the install starts with a clean slate.
-            if let Some(device) = device
-                && let Some(mut known) = pairs::get(connection, device, &pair.adam_id)?
+            if let Some(device) = device_of(connection, holder)?
+                && let Some(mut known) = pairs::get(connection, device, adam_id)?
                 && known.progress.app == App::None
             {
                 known.progress = Default::default();
@@ -326,22 +363,24 @@ fn went_through(
         Verb::Disassociate => {
             // What Apple lists as changed may from now on include what was taken back: only a full listing can be trusted.
             locations::forget_version(connection, location)?;
-            assignments::remove_serial(connection, location, &pair.adam_id, &pair.pricing_param, &pair.serial)?;
-            assignments::disown(connection, location, &pair.adam_id, &pair.pricing_param, &pair.serial)?;
+            assignments::remove(connection, location, adam_id, pricing_param, holder)?;
+            assignments::disown(connection, location, adam_id, pricing_param, holder)?;
+            let (kind, named) = holder.parts();
             execute(
                 connection,
-                "INSERT INTO returning_licence (location_id, adam_id, pricing_param, holder, usable_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET usable_at = excluded.usable_at",
+                "INSERT INTO returning_licence (location_id, adam_id, pricing_param, holder_kind, holder, usable_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET usable_at = excluded.usable_at",
                 params![
                     location.0,
-                    pair.adam_id,
-                    pair.pricing_param,
-                    pair.serial,
+                    adam_id,
+                    pricing_param,
+                    kind,
+                    named,
                     micros(after(settlement.now, settlement.reuse_delay))
                 ],
             )?;
-            if let Some(device) = device
-                && let Some(mut known) = pairs::get(connection, device, &pair.adam_id)?
+            if let Some(device) = device_of(connection, holder)?
+                && let Some(mut known) = pairs::get(connection, device, adam_id)?
             {
                 known.ours = false;
                 // With the licence goes what failed or was declined: a later deployment starts with a clean slate.
@@ -362,22 +401,38 @@ fn did_not(
     failure: &PairFailure,
     settlement: &Settlement,
 ) -> Result<(), StoreError> {
-    let Reserved { adam_id, pricing_param, serial } = pair;
+    let Reserved { adam_id, pricing_param, holder } = pair;
     // It became ours with the intention: if others give this licence later, it is theirs.
     let never_came = event.verb == Verb::Associate && failure.certain;
-    if never_came && !assignments::holds(connection, event.location, adam_id, pricing_param, serial)? {
-        assignments::disown(connection, event.location, adam_id, pricing_param, serial)?;
+    if never_came && !assignments::holds(connection, event.location, adam_id, pricing_param, holder)? {
+        assignments::disown(connection, event.location, adam_id, pricing_param, holder)?;
     }
-    let Some(device) = devices::id_by_serial(connection, &pair.serial)? else { return Ok(()) };
-    let mut known = pairs::get_or_new(connection, device, &pair.adam_id)?;
+    let pause = |tries: u32| after(settlement.now, settlement.cool_down.saturating_mul(1 << tries.min(6)));
+    if let (Verb::Disassociate, Some(_)) = (event.verb, failure.number) {
+        let licence = assignments::Assignment {
+            adam_id: adam_id.clone(),
+            pricing_param: pricing_param.clone(),
+            holder: holder.clone(),
+        };
+        reclaims::refused(connection, event.location, &licence, &failure.reason, pause)?;
+    }
+    if let Holder::User(user) = holder {
+        if failure.number.is_none() {
+            return Ok(());
+        }
+        let tries = seats::get(connection, user, adam_id)?.map_or(0, |known| known.tries);
+        let refusal = seats::Refusal { tries: tries + 1, due: pause(tries), reason: failure.reason.clone() };
+        return seats::refused(connection, user, adam_id, &refusal);
+    }
+    let Some(device) = device_of(connection, holder)? else { return Ok(()) };
+    let mut known = pairs::get_or_new(connection, device, adam_id)?;
     if never_came && matches!(known.progress.app, App::None | App::Removed) {
         known.ours = false;
     }
     if failure.number.is_none() {
         return pairs::put(connection, &known, settlement.now);
     }
-    let pause = settlement.cool_down.saturating_mul(1 << known.progress.tries.min(6));
-    known.progress.due = Some(after(settlement.now, pause));
+    known.progress.due = Some(pause(known.progress.tries));
     known.progress.tries += 1;
     known.progress.reason = failure.reason.clone();
     pairs::put(connection, &known, settlement.now)

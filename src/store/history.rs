@@ -86,10 +86,9 @@ pub fn still_taken_back(connection: &Connection) -> Result<Vec<TakenBack>, Store
                 AND a.holder_kind = t.holder_kind AND a.holder = t.holder)
             AND NOT EXISTS (SELECT 1 FROM reservation r WHERE r.location_id = t.location_id
                 AND r.adam_id = t.adam_id AND r.pricing_param = t.pricing_param AND r.holder = t.holder
-                AND t.holder_kind = 'serial')";
+                AND r.holder_kind = t.holder_kind)";
     rows(connection, sql, [], |row| {
-        let (kind, holder): (String, String) = (row.get(3)?, row.get(4)?);
-        let holder = if kind == "serial" { Holder::Serial(holder) } else { Holder::User(holder) };
+        let holder = Holder::read(row, 3, 4)?;
         Ok(TakenBack {
             location: LocationId(row.get(0)?),
             assignment: Assignment { adam_id: row.get(1)?, pricing_param: row.get(2)?, holder },
@@ -106,25 +105,27 @@ pub struct Strange {
     pub ours: bool,
 }
 
-/// What users hold, and serial numbers that never enrolled; and what somebody else gave a device which holds the same app
-/// from vppd.
+/// What users hold and vppd has not given them, and serial numbers that never enrolled; and what somebody else gave a device
+/// which holds the same app from vppd.
 pub fn held_by_strangers(connection: &Connection) -> Result<Vec<Strange>, StoreError> {
     let sql = "SELECT a.location_id, a.adam_id, a.pricing_param, a.holder_kind, a.holder,
             a.holder_kind = 'user' AND EXISTS (SELECT 1 FROM user u WHERE u.location_id = a.location_id
                 AND u.client_user_id = a.holder AND u.person_id IS NOT NULL)
         FROM assignment a JOIN location l ON l.id = a.location_id AND l.generation = a.generation
-        WHERE a.holder_kind = 'user' OR NOT EXISTS (SELECT 1 FROM device d
+        WHERE a.holder_kind = 'user' AND NOT EXISTS (SELECT 1 FROM own_licence o WHERE o.location_id = a.location_id
+                AND o.adam_id = a.adam_id AND o.pricing_param = a.pricing_param AND o.holder_kind = 'user'
+                AND o.holder = a.holder)
+            OR a.holder_kind = 'serial' AND (NOT EXISTS (SELECT 1 FROM device d
             WHERE d.serial = a.holder AND d.serial <> '')
             OR NOT EXISTS (SELECT 1 FROM own_licence o WHERE o.location_id = a.location_id AND o.adam_id = a.adam_id
-                AND o.pricing_param = a.pricing_param AND o.holder = a.holder)
+                AND o.pricing_param = a.pricing_param AND o.holder_kind = 'serial' AND o.holder = a.holder)
             AND EXISTS (SELECT 1 FROM own_licence o JOIN location ol ON ol.id = o.location_id
                 JOIN assignment b ON b.location_id = o.location_id AND b.generation = ol.generation
                     AND b.adam_id = o.adam_id AND b.pricing_param = o.pricing_param
                     AND b.holder_kind = 'serial' AND b.holder = o.holder
-                WHERE o.holder = a.holder AND o.adam_id = a.adam_id)";
+                WHERE o.holder_kind = 'serial' AND o.holder = a.holder AND o.adam_id = a.adam_id))";
     rows(connection, sql, [], |row| {
-        let (kind, holder): (String, String) = (row.get(3)?, row.get(4)?);
-        let holder = if kind == "serial" { Holder::Serial(holder) } else { Holder::User(holder) };
+        let holder = Holder::read(row, 3, 4)?;
         let assignment = Assignment { adam_id: row.get(1)?, pricing_param: row.get(2)?, holder };
         Ok(Strange { location: LocationId(row.get(0)?), assignment, ours: row.get(5)? })
     })

@@ -76,6 +76,13 @@ pub fn by_client_user_id(connection: &Connection, id: &str) -> Result<Option<Per
     row(connection, &format!("SELECT {COLUMNS} FROM person WHERE client_user_id = ?1"), [id], read)
 }
 
+/// Whether a device of the person is enrolled.
+pub fn has_enrolled_device(connection: &Connection, id: PersonId) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM device_note n JOIN device d ON d.serial = n.serial
+        WHERE n.person_id = ?1 AND d.state = 'enrolled')";
+    Ok(row(connection, sql, [id.0], |row| Ok(row.get(0)?))?.unwrap_or(false))
+}
+
 /// Adds a person; `id` is not used.
 pub fn add(connection: &Connection, person: &Person) -> Result<PersonId, StoreError> {
     execute(

@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::{StoreError, assets, deployments, locations, rows, safety, time};
+use super::{StoreError, assets, by_hand, deployments, locations, rows, safety, time};
+use crate::licensing::desired::BY_HAND;
 use crate::licensing::{Asset, Device, Licence, Location, Pair, Product, Rule, Snapshot};
-use crate::model::{App, DeviceId, LocationId};
+use crate::model::{App, DeviceId, Holder, LocationId, Purpose, SerialNumber, Target};
 
 /// How long after its Authenticate a device may take to be enrolled.
 const ENROLS_WITHIN: Duration = Duration::from_secs(3600);
@@ -64,16 +65,28 @@ pub fn load(connection: &Connection, us: &str, now: Timestamp) -> Result<Loaded,
         .filter(|(_, device)| !device.serial.is_empty())
         .map(|(place, device)| (device.serial.as_str(), place))
         .collect();
-    let rules = deployments::all(connection)?
-        .into_iter()
-        .map(|deployment| Rule {
-            id: deployment.id.0,
-            product: products.place(&deployment.adam_id),
-            target: deployment.target,
-            purpose: deployment.purpose,
-            created_at: deployment.created_at,
+    let decided = by_hand::all(connection)?.into_iter().filter_map(|decided| {
+        let Holder::Serial(serial) = &decided.holder else { return None };
+        Some(Rule {
+            id: BY_HAND,
+            product: products.place(&decided.adam_id),
+            target: Target::Serial(SerialNumber::read(serial)?),
+            purpose: match decided.decision {
+                by_hand::Decision::Assigned => Purpose::Required,
+                by_hand::Decision::Revoked => Purpose::Uninstall,
+            },
+            created_at: decided.decided_at,
         })
-        .collect();
+    });
+    let mut rules: Vec<Rule> = decided.collect();
+    let deployed = deployments::all(connection)?.into_iter().map(|deployment| Rule {
+        id: deployment.id.0,
+        product: products.place(&deployment.adam_id),
+        target: deployment.target,
+        purpose: deployment.purpose,
+        created_at: deployment.created_at,
+    });
+    rules.extend(deployed);
     let mut pairs = load_pairs(connection, &device_of, &mut products)?;
     let licences = load_licences(connection, &place_of, &serial_of, &asset_of, &products)?;
     merge(&mut pairs, licences);
@@ -120,7 +133,7 @@ fn load_assets(
                     SELECT 1 FROM assignment a JOIN location l ON l.id = a.location_id
                         AND l.generation = a.generation
                     WHERE a.location_id = r.location_id AND a.adam_id = r.adam_id
-                        AND a.pricing_param = r.pricing_param AND a.holder_kind = 'serial' AND a.holder = r.holder)) AS new
+                        AND a.pricing_param = r.pricing_param AND a.holder_kind = r.holder_kind AND a.holder = r.holder)) AS new
             FROM reservation r JOIN licence_event e ON e.id = r.event GROUP BY 1, 2, 3),
         returning_now AS (
             SELECT location_id, adam_id, pricing_param, count(*) AS n FROM returning_licence GROUP BY 1, 2, 3)
@@ -214,12 +227,12 @@ fn load_licences(
 ) -> Result<Vec<Held>, StoreError> {
     let sql = "SELECT r.location_id, r.adam_id, r.pricing_param, r.holder,
                    CASE e.verb WHEN 'associate' THEN 0 ELSE 1 END, 1
-               FROM reservation r JOIN licence_event e ON e.id = r.event
+               FROM reservation r JOIN licence_event e ON e.id = r.event WHERE r.holder_kind = 'serial'
                UNION ALL
                SELECT a.location_id, a.adam_id, a.pricing_param, a.holder, 2, o.holder IS NOT NULL
                FROM assignment a JOIN location l ON l.id = a.location_id AND l.generation = a.generation
                    LEFT JOIN own_licence o ON o.location_id = a.location_id AND o.adam_id = a.adam_id
-                       AND o.pricing_param = a.pricing_param AND o.holder = a.holder
+                       AND o.pricing_param = a.pricing_param AND o.holder_kind = a.holder_kind AND o.holder = a.holder
                WHERE a.holder_kind = 'serial'";
     let mut licences = Vec::new();
     rows(connection, sql, [], |row| {

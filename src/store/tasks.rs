@@ -35,6 +35,8 @@ pub struct Task {
 pub enum Request {
     Licences,
     Users,
+    /// Many requests: licences that a person told vppd to take back.
+    Reclaim,
 }
 
 impl Request {
@@ -42,6 +44,7 @@ impl Request {
         match self {
             Request::Licences => "licences",
             Request::Users => "users",
+            Request::Reclaim => "reclaim",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::licensing::Verb;
-use crate::model::LocationId;
+use crate::model::{Holders, LocationId};
 
 fn now() -> Timestamp {
     "2026-11-02T06:00:00Z".parse().unwrap()
@@ -158,14 +158,25 @@ async fn free_licences_are_what_nobody_holds_awaits_or_has_just_given_back() {
     let assets_of_event = stdq.clone();
     store
         .write(move |w| {
-            events::intend(w, "e1", id, Verb::Associate, &assets_of_event, &["C".into(), "D".into()], now())
+            events::intend(
+                w,
+                "e1",
+                id,
+                Verb::Associate,
+                &assets_of_event,
+                &Holders::Serials(vec!["C".into(), "D".into()]),
+                now(),
+            )
         })
         .await
         .unwrap();
     assert_eq!(free(&store).await, 5, "reserved");
     let twice = stdq.clone();
-    let again =
-        store.write(move |w| events::intend(w, "e2", id, Verb::Disassociate, &twice, &["C".into()], now())).await;
+    let again = store
+        .write(move |w| {
+            events::intend(w, "e2", id, Verb::Disassociate, &twice, &Holders::Serials(vec!["C".into()]), now())
+        })
+        .await;
     assert!(again.is_err(), "two events for one pair");
     let settlement = events::Settlement {
         failed: Default::default(),
@@ -178,7 +189,7 @@ async fn free_licences_are_what_nobody_holds_awaits_or_has_just_given_back() {
         .write(move |w| -> Result<(), StoreError> {
             let event = events::open(w, id)?.remove(0);
             assert_eq!(events::settle(w, &event, &settlement)?, 2);
-            events::intend(w, "e3", id, Verb::Disassociate, &stdq, &["C".into()], now())?;
+            events::intend(w, "e3", id, Verb::Disassociate, &stdq, &Holders::Serials(vec!["C".into()]), now())?;
             let event = events::open(w, id)?.remove(0);
             events::settle(w, &event, &settlement)?;
             Ok(())
@@ -237,7 +248,7 @@ async fn an_unstable_listing_keeps_what_is_known_and_one_asset_is_replaced_as_a_
             while assignments::forget_others(w, id, 2)? {}
             assert_eq!(assets::differing(w, id)?, []);
             let stdq = [("100".to_string(), "STDQ".to_string())];
-            events::intend(w, "e1", id, Verb::Disassociate, &stdq, &["B".into()], now())?;
+            events::intend(w, "e1", id, Verb::Disassociate, &stdq, &Holders::Serials(vec!["B".into()]), now())?;
             Ok(id)
         })
         .await

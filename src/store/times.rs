@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::{StoreError, execute, maybe_time, micros, row};
 
 /// Columns whose times are compared with now. Of those that bound a right (a profile's or a certificate's end) none.
-const COMPARED: [(&str, &[&str]); 10] = [
+const COMPARED: [(&str, &[&str]); 13] = [
     ("licence_event", &["intended_at", "sent_at", "next_look_at"]),
     ("returning_licence", &["usable_at"]),
     ("pair", &["due"]),
@@ -18,6 +18,9 @@ const COMPARED: [(&str, &[&str]); 10] = [
     ("asset", &["read_at"]),
     ("count_change", &["seen_at"]),
     ("taken_back", &["seen_at"]),
+    ("seat_refusal", &["due"]),
+    ("reclaim", &["due"]),
+    ("unused_licence", &["since"]),
 ];
 
 /// The clock was put back by `by`, to `now`: what lies in the future moves with it.

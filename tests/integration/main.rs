@@ -37,4 +37,5 @@ mod support;
 mod switches;
 mod syncs;
 mod tokens;
+mod user_licences;
 mod users;

@@ -13,12 +13,27 @@ fn asset() -> Vec<AssetRef> {
     vec![serde_json::from_str(r#"{"adamId":"1600000011"}"#).unwrap()]
 }
 
-fn serials() -> Vec<String> {
-    vec!["QX7T2M9K1P".into(), "QX7T2M9K2P".into()]
+fn serials() -> Holders {
+    Holders::Serials(vec!["QX7T2M9K1P".into(), "QX7T2M9K2P".into()])
 }
 
 fn seconds_since_start(clock: &Clock) -> f64 {
     clock.now().duration_since(start()).as_secs_f64()
+}
+
+#[test]
+fn users_are_named_by_their_ids_and_without_serial_numbers() {
+    against(in_order(vec![reply(200, ACCEPTED), reply(200, ACCEPTED)]), async |client, location, server, _| {
+        let users = Holders::Users(vec!["b7c0e2d4-77aa".into()]);
+        client.associate(&location, &asset(), &users).await.unwrap();
+        client.disassociate(&location, &asset(), &users).await.unwrap();
+        for (sent, path) in server.received().iter().zip(["assets/associate", "assets/disassociate"]) {
+            assert_eq!(sent.path, format!("/mdm/v2/{path}"));
+            let body =
+                r#"{"assets":[{"adamId":"1600000011","pricingParam":"STDQ"}],"clientUserIds":["b7c0e2d4-77aa"]}"#;
+            assert_eq!(sent.body, body);
+        }
+    });
 }
 
 #[test]

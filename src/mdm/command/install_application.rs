@@ -10,7 +10,8 @@ const PURCHASE_METHOD_LICENCE: u64 = 1;
 /// The app goes when the management profile goes.
 const REMOVE_WITH_PROFILE: u64 = 1;
 
-/// Installs one app of the App Store with a licence that is assigned already. An update must repeat every field of the
+/// Installs one app of the App Store with a licence that is assigned already, to the device or to its person: the device asks
+/// the App Store for either, so the command is the same. An update must repeat every field of the
 /// installation: what is left out is lost on the device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstallApplication {
@@ -22,6 +23,9 @@ pub struct InstallApplication {
     /// For Macs outside User Enrolment, in every installation: without it the app becomes unmanaged.
     #[serde(default)]
     pub install_as_managed: bool,
+    /// For Macs in User Enrolment, which refuse flags: the app goes with the profile all the same.
+    #[serde(default)]
+    pub without_flags: bool,
 }
 
 impl InstallApplication {
@@ -29,7 +33,9 @@ impl InstallApplication {
         let options = dictionary([("PurchaseMethod", PURCHASE_METHOD_LICENCE.into())]);
         command.insert("iTunesStoreID".into(), self.adam_id.into());
         command.insert("Options".into(), Value::Dictionary(options));
-        command.insert("ManagementFlags".into(), REMOVE_WITH_PROFILE.into());
+        if !self.without_flags {
+            command.insert("ManagementFlags".into(), REMOVE_WITH_PROFILE.into());
+        }
         if self.take_over {
             command.insert("ChangeManagementState".into(), "Managed".into());
         }

@@ -23,6 +23,7 @@ fn an_installation_pays_with_a_licence_and_goes_with_the_profile() {
         adam_id: 1_700_000_042,
         take_over: false,
         install_as_managed: false,
+        without_flags: false,
     });
     let expected = "<key>RequestType</key><string>InstallApplication</string>
         <key>iTunesStoreID</key><integer>1700000042</integer>
@@ -33,8 +34,12 @@ fn an_installation_pays_with_a_licence_and_goes_with_the_profile() {
 
 #[test]
 fn a_take_over_on_a_mac_says_both() {
-    let command =
-        Command::InstallApplication(InstallApplication { adam_id: 7, take_over: true, install_as_managed: true });
+    let command = Command::InstallApplication(InstallApplication {
+        adam_id: 7,
+        take_over: true,
+        install_as_managed: true,
+        without_flags: false,
+    });
     let expected = "<key>RequestType</key><string>InstallApplication</string>
         <key>iTunesStoreID</key><integer>7</integer>
         <key>Options</key><dict><key>PurchaseMethod</key><integer>1</integer></dict>
@@ -42,6 +47,15 @@ fn a_take_over_on_a_mac_says_both() {
         <key>ChangeManagementState</key><string>Managed</string>
         <key>InstallAsManaged</key><true/>";
     assert_eq!(encoded(&command), wrapped(expected));
+}
+
+#[test]
+fn a_mac_in_user_enrolment_gets_no_flags() {
+    let command = InstallApplication { adam_id: 7, take_over: false, install_as_managed: false, without_flags: true };
+    let expected = "<key>RequestType</key><string>InstallApplication</string>
+        <key>iTunesStoreID</key><integer>7</integer>
+        <key>Options</key><dict><key>PurchaseMethod</key><integer>1</integer></dict>";
+    assert_eq!(encoded(&Command::InstallApplication(command)), wrapped(expected));
 }
 
 #[test]
@@ -74,8 +88,12 @@ fn the_other_commands_are_as_apple_describes_them() {
 fn questions_go_before_removals_and_removals_before_installations() {
     let question = Command::DeviceInformation(DeviceInformation::for_licensing());
     let removal = Command::RemoveApplication(RemoveApplication { identifier: "a".into() });
-    let install =
-        Command::InstallApplication(InstallApplication { adam_id: 1, take_over: false, install_as_managed: false });
+    let install = Command::InstallApplication(InstallApplication {
+        adam_id: 1,
+        take_over: false,
+        install_as_managed: false,
+        without_flags: true,
+    });
     assert!(question.priority() < removal.priority());
     assert!(removal.priority() < install.priority());
 }
@@ -87,6 +105,7 @@ fn a_command_survives_its_storage_as_json() {
             adam_id: u64::MAX,
             take_over: true,
             install_as_managed: false,
+            without_flags: false,
         }),
         Command::RemoveApplication(RemoveApplication { identifier: "example.fjord.maps".into() }),
         Command::ManagedApplicationList(ManagedApplicationList::default()),

@@ -12,7 +12,7 @@ use crate::store::users::{self, Changed, Record};
 use crate::store::{StoreError, Write};
 
 /// Lists all users. True when the listing was stable, so that whom it does not show is gone.
-pub(super) async fn whole(context: &Shared, round: &mut Round) -> Result<bool, OperationError> {
+pub(in crate::operations) async fn whole(context: &Shared, round: &mut Round) -> Result<bool, OperationError> {
     Ok(all(context, round).await?.1)
 }
 
