@@ -23,6 +23,8 @@ pub enum Command {
         #[arg(value_name = "APP", value_parser = app_name)]
         app: String,
     },
+    /// Show licences that are held while the app is not installed, and what can be done
+    Waste(super::waste::Waste),
     /// Write the icon of an app into a file
     Icon {
         /// Its adamId, its bundle id, or its whole name
@@ -75,6 +77,7 @@ pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<(
             let answer = session.client.get(&format!("/v1/apps/{}", segment(&app))).await?;
             session.out.show(&answer, show)
         }
+        Command::Waste(arguments) => super::waste::run(arguments, session).await,
         Command::Icon { app, output } => icon(&app, output, session).await,
     }
 }

@@ -5,10 +5,13 @@ use clap::{Args, Subcommand};
 use super::Session;
 use super::app;
 use super::client::segment;
+use super::confirm::confirm;
 use super::output::Page;
-use super::table::{Grid, dash, facts, word};
+use super::table::{Grid, clean, count, dash, facts, word};
 use crate::model::{Ownership, Source};
-use crate::operations::view::{CommandView, DeviceDetailView, DeviceEditRequest, DeviceNoteView, DeviceView};
+use crate::operations::view::{
+    CommandView, DeviceDetailView, DeviceEditRequest, DeviceNoteView, DeviceRemovalView, DeviceView,
+};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -23,6 +26,15 @@ pub enum Command {
     /// Say whose a device is, enrolled or not yet, and note what rules of groups can ask for
     #[command(after_help = EDIT_EXAMPLES)]
     Edit(Edit),
+    /// Say that a device is gone: its licences go back, and it has to enrol anew if it comes back
+    Remove {
+        /// Its serial number, or its UDID
+        #[arg(value_name = "SERIAL")]
+        serial: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -60,6 +72,7 @@ pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<(
             let answer = session.client.post(&format!("/v1/device-notes/{}", segment(&serial)), &request).await?;
             session.out.show(&answer, note)
         }
+        Command::Remove { serial, yes } => remove(&serial, yes, session).await,
     }
 }
 
@@ -79,6 +92,35 @@ fn note(note: &DeviceNoteView, page: &Page) -> String {
         ],
         page,
     )
+}
+
+async fn remove(serial: &str, yes: bool, session: &Session) -> anyhow::Result<()> {
+    let path = format!("/v1/devices/{}", segment(serial));
+    let found: DeviceRemovalView = session.client.get(&format!("{path}/removal")).await?.view()?;
+    if !yes && !confirm(&consequences(&found), "Remove it?")? {
+        anyhow::bail!("nothing was changed");
+    }
+    session.out.show(&session.client.delete(&path).await?, |removed, _| {
+        format!("{} What happens now: vppd plan", consequences(removed).replacen("This removes", "Removed", 1))
+    })
+}
+
+fn consequences(found: &DeviceRemovalView) -> String {
+    let name = clean(if found.serial.is_empty() { &found.udid } else { &found.serial });
+    let mut text = format!("This removes device {name}.");
+    match found.comes_back {
+        0 => text.push_str(" vppd has given it no licences."),
+        number => text.push_str(&format!(" Comes back: {}.", count(number, "licence", "licences"))),
+    }
+    if found.foreign > 0 {
+        let licences = count(found.foreign, "licence", "licences");
+        text.push_str(&format!(" Stays: {licences} that somebody else has given (vppd reclaim)."));
+    }
+    if found.by_hand > 0 {
+        text.push_str(&format!(" Released: {} by hand.", count(found.by_hand, "decision", "decisions")));
+    }
+    text.push_str(" If it comes back, it has to enrol anew.");
+    text
 }
 
 fn list(devices: &[DeviceView], page: &Page) -> String {

@@ -7,6 +7,7 @@
 mod alert;
 mod app;
 mod backup;
+mod by_hand;
 mod check;
 mod client;
 mod confirm;
@@ -22,6 +23,7 @@ mod group;
 mod output;
 mod person;
 mod plan;
+mod reclaim;
 mod report;
 mod service;
 mod subscription;
@@ -30,6 +32,7 @@ mod table;
 mod task;
 mod token;
 mod user;
+mod waste;
 
 #[cfg(test)]
 mod tests;
@@ -127,6 +130,14 @@ pub enum Command {
     /// Say which apps go to which devices
     #[command(subcommand)]
     Deploy(deploy::Command),
+    /// Give licences by hand to devices or people, whatever the deployments say
+    Assign(by_hand::Assign),
+    /// Take licences from devices or people by hand, whatever the deployments say
+    Revoke(by_hand::Revoke),
+    /// Let the deployments decide again what was decided by hand
+    Release(by_hand::Release),
+    /// Take back licences that vppd has not given
+    Reclaim(reclaim::Reclaim),
     /// Show what vppd would do now, and why, without doing it
     Plan(plan::Arguments),
     /// Show what does not agree, and why
@@ -216,6 +227,10 @@ async fn ask(command: Command, session: &Session) -> anyhow::Result<()> {
         Command::Device(command) => device::run(command, session).await,
         Command::Enrol(command) => enrol::run(command, session).await,
         Command::Deploy(command) => deploy::run(command, session).await,
+        Command::Assign(arguments) => by_hand::assign(arguments, session).await,
+        Command::Revoke(arguments) => by_hand::revoke(arguments, session).await,
+        Command::Release(arguments) => by_hand::release(arguments, session).await,
+        Command::Reclaim(arguments) => reclaim::run(arguments, session).await,
         Command::Plan(arguments) => plan::run(arguments, session).await,
         Command::Report(command) => report::run(command, session).await,
         Command::Pause(arguments) => service::pause(arguments, session).await,

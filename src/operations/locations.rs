@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::notifications::{self, channel};
 use super::tokens::removal;
-use super::{Context, OperationError, Shared, alerts, clock_watch, licences, sync, users};
+use super::{Context, OperationError, Shared, alerts, clock_watch, licences, reclaim, sync, users};
 use crate::apple::wire::MdmInfo;
 use crate::apple::{self, ContentToken};
 use crate::clock::after;
@@ -229,11 +229,13 @@ async fn one_round(context: &Shared, id: LocationId, memory: &mut Memory) -> Res
         // After a restart there may be two: one that was interrupted, and one that waited behind it.
         another = context.store.read(move |c| tasks::next_for(c, id)).await?.is_some_and(|next| next.id != task_id);
     }
+    reclaim::carry_on(context, &round).await?;
     let mut next = licences::settle_and_send(context, &mut round).await?;
+    let reclaimed = reclaim::next(context, &round).await?;
     let people = users::requests::settle_and_send(context, &mut round).await?;
     let hinted = follow_hints(context, &mut round, memory).await?;
     let told = channel::keep(context, &mut round).await?;
-    next = [next, people, hinted, told].into_iter().flatten().min();
+    next = [next, reclaimed, people, hinted, told].into_iter().flatten().min();
     memory.owned_at = round.owned_at;
     let now = context.clock.now();
     let hold = memory.sync_after.map(|steady| context.clock.expected_at(steady));

@@ -424,8 +424,8 @@ pub async fn devices(context: &Shared) -> Result<Vec<DeviceView>, OperationError
     device_views(context, &seen, None).await
 }
 
-/// One device, by serial number or UDID.
-pub async fn device(context: &Shared, name: String) -> Result<DeviceDetailView, OperationError> {
+/// The device with this serial number or UDID.
+pub(super) async fn find_device(context: &Shared, name: String) -> Result<devices::Device, OperationError> {
     let looked_for = name.clone();
     let found = context
         .store
@@ -437,13 +437,18 @@ pub async fn device(context: &Shared, name: String) -> Result<DeviceDetailView, 
             })
         })
         .await?;
-    let Some(found) = found else {
+    found.ok_or_else(|| {
         let shown: String = name.chars().take(80).collect();
-        return Err(OperationError::not_found(
+        OperationError::not_found(
             format!("no device with the serial number or UDID {shown} has enrolled"),
             "`vppd device list` shows them all.",
-        ));
-    };
+        )
+    })
+}
+
+/// One device, by serial number or UDID.
+pub async fn device(context: &Shared, name: String) -> Result<DeviceDetailView, OperationError> {
+    let found = find_device(context, name).await?;
     let seen = see(context).await?;
     let place = (0u32..).zip(&seen.planned.loaded.devices).find(|(_, id)| **id == found.id).map(|(place, _)| place);
     let device = device_views(context, &seen, Some(found.id)).await?.pop();
@@ -492,6 +497,7 @@ async fn device_views(
                         ownership: note.map(|note| note.ownership),
                         tags: note.map(|note| note.tags.clone()).unwrap_or_default(),
                         state: match device.state {
+                            devices::DeviceState::CheckedOut if device.removed_at.is_some() => DeviceState::Removed,
                             devices::DeviceState::Enrolling => DeviceState::Enrolling,
                             devices::DeviceState::Enrolled => DeviceState::Enrolled,
                             devices::DeviceState::CheckedOut => DeviceState::CheckedOut,

@@ -4,11 +4,12 @@
 //! Each outward act has the same four steps: load a snapshot in one read, call pure code, record the **intention** in one
 //! write, act outside any transaction and record the result. A crash between any two of them is harmless.
 //!
-//! - inwards: [`tokens`], [`deployments`], [`enrol`], [`pause`], [`users`] are what a person asks for;
+//! - inwards: [`tokens`], [`deployments`], [`enrol`], [`pause`], [`users`], [`by_hand`], [`device_removal`] are what a person asks
+//!   for;
 //!   [`checkin`] and [`report`] are what a device says.
 //! - who is who: [`directory`] follows a file with people, [`people`] shows them; [`groups`] of devices and people,
 //!   [`device_notes`] on devices.
-//! - onwards: [`reconcile`] plans and records; [`locations`] (with [`licences`], [`sync`] and [`users`]) talks to Apple, one task per
+//! - onwards: [`reconcile`] plans and records; [`locations`] (with [`licences`], [`reclaim`], [`sync`] and [`users`]) talks to Apple, one task per
 //!   location; [`wake`] pushes the devices.
 //! - from outside: [`notifications`] of Apple's, which are hints of what to read.
 //! - with care: [`safety`] holds a plan that would take back too much; [`shortage`] tells what runs out.
@@ -16,17 +17,19 @@
 //! - beside: [`alerts`] tell an administrator what needs a person; [`housekeeping`] forgets what is over.
 //! - for people to read: [`metadata`] asks Apple's stores what apps are called, [`catalogue`] finds them by it;
 //!   [`subscriptions`] are read and shown.
-//! - outwards: [`differences`] explains what Apple, vppd and devices do not agree about; [`look`] makes the [`view`]s that the doors show.
+//! - outwards: [`waste`] tells which licences nobody uses, [`differences`] explains what Apple, vppd and devices do not agree about; [`look`] makes the [`view`]s that the doors show.
 
 pub mod alerts;
 pub mod archive;
 pub mod backup;
+pub mod by_hand;
 pub mod catalogue;
 pub mod checkin;
 pub mod clock_watch;
 pub mod deployments;
 mod device_index;
 pub mod device_notes;
+pub mod device_removal;
 pub mod differences;
 pub mod directory;
 pub mod doctor;
@@ -44,6 +47,7 @@ pub mod metadata;
 pub mod notifications;
 pub mod pause;
 pub mod people;
+pub mod reclaim;
 pub mod reconcile;
 pub mod report;
 pub mod restore;
@@ -57,6 +61,7 @@ pub mod tokens;
 pub mod users;
 pub mod view;
 pub mod wake;
+pub mod waste;
 
 use std::sync::Arc;
 

@@ -1,11 +1,12 @@
 //! Tasks: what takes longer than a request. Calling one off: what waits never begins; a sync that runs is dropped and
-//! changes nothing, for it is applied as a whole or not at all; a removal stops where it is and the location stays.
+//! changes nothing, for it is applied as a whole or not at all; a removal stops where it is and the location stays; what
+//! was to be taken back and is not asked back yet is let be.
 
 use jiff::Timestamp;
 
 use super::view::{ErrorView, TaskView};
-use super::{Kind, OperationError, Shared, look};
-use crate::store::{StoreError, Write, audit, locations, tasks};
+use super::{Kind, OperationError, Shared, look, reclaim};
+use crate::store::{StoreError, Write, audit, locations, reclaims, tasks};
 
 /// The request that a task follows is settled: the task ends with what came out, and has failed when nothing did.
 pub(super) fn request_ended(
@@ -31,7 +32,9 @@ pub async fn cancel(context: &Shared, id: i64, who: &str) -> Result<TaskView, Op
         .store
         .write(move |w| -> Result<tasks::Task, OperationError> {
             let task = tasks::by_id(w, id)?.ok_or_else(|| look::no_such_task(id))?;
-            if task.follows && task.finished_at.is_none() {
+            if task.kind == reclaim::KIND {
+                reclaims::forget(w, id)?;
+            } else if task.follows && task.finished_at.is_none() {
                 return Err(OperationError::new(
                     Kind::Conflict,
                     "task-follows",

@@ -1,6 +1,7 @@
 //! The control socket: the JSON API for the CLI on the same machine. Whoever may open the socket may do everything; the
 //! peer's user name goes to the audit. Whatever is wrong with a request, the answer is JSON and says so.
 
+mod hands;
 mod people;
 mod users;
 
@@ -125,7 +126,8 @@ pub fn router(context: Shared) -> Router {
             "/devices/{name}",
             get(|State(c): State<Shared>, Segment(name): Segment<String>| async move {
                 reply(look::device(&c, name).await)
-            }),
+            })
+            .delete(hands::remove_device),
         )
         .route(
             "/deployments",
@@ -150,6 +152,7 @@ pub fn router(context: Shared) -> Router {
         .route("/pause", post(set_pause))
         .route("/resume", post(resume))
         .merge(people::routes())
+        .merge(hands::routes())
         .merge(users::routes());
     Router::new()
         .nest("/v1", api)

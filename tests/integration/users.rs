@@ -80,7 +80,7 @@ async fn read_all(app: &App) {
 }
 
 /// Assigns licences to a user, as somebody with the token could.
-async fn assign(app: &App, adam_id: &str, id: &str) {
+pub async fn assign(app: &App, adam_id: &str, id: &str) {
     let call = Call {
         method: Method::POST,
         path: format!("{BASE_PATH}assets/associate"),

@@ -41,6 +41,8 @@ pub enum DeviceState {
     Enrolling,
     Enrolled,
     CheckedOut,
+    /// An administrator said that it is gone.
+    Removed,
 }
 
 /// `GET /v1/devices/{serial or UDID}`

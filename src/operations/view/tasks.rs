@@ -27,7 +27,7 @@ pub enum TaskState {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TaskView {
     pub id: i64,
-    /// `sync`, `remove-token`; `licences` and `users` follow a request to Apple to its end.
+    /// `sync`, `remove-token`, `reclaim`; `licences` and `users` follow a request to Apple to its end.
     pub kind: String,
     /// The location's name.
     pub subject: String,

@@ -45,6 +45,8 @@ fn garbage_at_the_control_socket_is_answered_in_words() {
         table.secret(secret);
         let before = fingerprint(&app, &[]).await;
         let deep = format!("{{\"name\":{}", "[".repeat(100_000));
+        let many = serde_json::to_string(&vec!["1"; 400]).unwrap();
+        let too_much = format!("{{\"decision\": \"assigned\", \"apps\": {many}, \"holders\": {many}}}");
         let with_secret = format!("{{\"name\":\"Leeds\",\"content\":7,\"x\":\"{secret}\"}}");
         for (name, method, path, body, status, says) in [
             ("unknown path", "GET", "/v1/nonsense", "", 404, "no such thing in the API"),
@@ -55,6 +57,14 @@ fn garbage_at_the_control_socket_is_answered_in_words() {
             ("location that is not there", "GET", "/v1/tokens/York", "", 404, "no location \"York\""),
             ("device that is not there", "GET", "/v1/devices/NOBODY", "", 404, "NOBODY"),
             ("app that is not there", "GET", "/v1/apps/77", "", 404, "77"),
+            ("removal of a device that is not there", "GET", "/v1/devices/NOBODY/removal", "", 404, "NOBODY"),
+            ("device to remove that is not there", "DELETE", "/v1/devices/NOBODY", "", 404, "NOBODY"),
+            ("days that are no number", "GET", "/v1/waste?days=-1", "", 400, "cannot be read"),
+            ("decision that is none", "POST", "/v1/by-hand", "{\"decision\": \"lent\"}", 400, "wrong type"),
+            ("decision about nothing", "POST", "/v1/by-hand", "{\"decision\": \"assigned\"}", 400, "no app and holder"),
+            ("decision about too much", "POST", "/v1/by-hand", &too_much, 400, "more than the 100000"),
+            ("release of nothing", "POST", "/v1/by-hand/release", "{}", 400, "the member apps is missing"),
+            ("reclaim under no location", "POST", "/v1/reclaim", "{\"token\": \"York\"}", 404, "York"),
             ("icon that is not there", "GET", "/v1/apps/77/icon", "", 404, "no icon"),
             ("filter that is none", "GET", "/v1/apps?by-token=maybe", "", 400, "cannot be read"),
             ("location without subscriptions", "GET", "/v1/subscriptions?location=York", "", 404, "\"York\""),
