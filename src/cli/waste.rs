@@ -82,7 +82,7 @@ fn written(apps: &[WasteView]) -> anyhow::Result<Vec<u8>> {
             writer.write_record(cells.map(harmless))?;
         }
     }
-    Ok(writer.into_inner().map_err(|error| anyhow::anyhow!("the CSV cannot be written: {error}"))?)
+    writer.into_inner().map_err(|error| anyhow::anyhow!("the CSV cannot be written: {error}"))
 }
 
 /// A spreadsheet takes what begins with such a sign for a formula.

@@ -5,9 +5,11 @@
 //! device of vppd's can be asked about is taken back at once ([`super::reclaim`]).
 //!
 //! - `judge`: what can be done, and why not (pure);
-//! - `facts`: what is known of the named apps and holders.
+//! - `facts`: what is known of the named apps and holders;
+//! - `held`: what was decided, and its release.
 
 mod facts;
+mod held;
 mod judge;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,18 +17,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::catalogue::{Catalogue, resolve};
 use super::tokens::manage::find;
-use super::view::{
-    ByHandAppView, ByHandItem, ByHandItemView, ByHandOutcome, ByHandRequest, ByHandView, DecisionView, HeldByHandView,
-    ReleaseRequest,
-};
+use super::view::{ByHandAppView, ByHandItem, ByHandItemView, ByHandOutcome, ByHandRequest, ByHandView, DecisionView};
 use super::{Kind, OperationError, Shared, notify_after, reclaim, users};
 use crate::model::{App as Progress, Holder, LocationId};
 use crate::store::assignments::Assignment;
 use crate::store::by_hand::{self, ByHand, Decision};
-use crate::store::{StoreError, Write, audit, devices, locations, pairs, persons, seats};
+use crate::store::{StoreError, Write, audit, devices, pairs, seats};
 use facts::{Apps, Named};
+pub(super) use held::holder_words;
+pub use held::{list, release};
 use judge::{Assign, Impossible};
 
 /// The most items of one request.
@@ -336,88 +336,4 @@ fn tell(w: &Write<'_>, doable: &[Doable], decision: Decision, who: &str, now: Ti
         audit::write(w, now, who, what, &format!("{adam_id} {to} {}", holders.join(", ")))?;
     }
     Ok(())
-}
-
-/// What was decided by hand, by app.
-pub async fn list(context: &Shared) -> Result<Vec<HeldByHandView>, OperationError> {
-    context
-        .store
-        .read(|c| -> Result<Vec<HeldByHandView>, OperationError> {
-            let catalogue = Catalogue::load(c)?;
-            by_hand::all(c)?.into_iter().map(|decided| Ok(shown(c, &catalogue, decided)?)).collect()
-        })
-        .await
-}
-
-fn shown(c: &Connection, catalogue: &Catalogue, decided: ByHand) -> Result<HeldByHandView, StoreError> {
-    let location = match decided.location {
-        Some(id) => locations::by_id(c, id)?.map(|location| location.name),
-        None => None,
-    };
-    Ok(HeldByHandView {
-        name: catalogue.name(&decided.adam_id),
-        adam_id: decided.adam_id,
-        holder: holder_words(c, &decided.holder)?,
-        decision: match decided.decision {
-            Decision::Assigned => DecisionView::Assigned,
-            Decision::Revoked => DecisionView::Revoked,
-        },
-        location,
-        licence_only: !decided.install,
-        decided_at: decided.decided_at,
-        decided_by: decided.decided_by,
-    })
-}
-
-/// A holder as people name it.
-pub(super) fn holder_words(c: &Connection, holder: &Holder) -> Result<String, StoreError> {
-    Ok(match holder {
-        Holder::Serial(serial) => format!("serial:{serial}"),
-        Holder::User(id) => match persons::by_client_user_id(c, id)? {
-            Some(person) => format!("person:{}", person.email),
-            None => format!("user:{id}"),
-        },
-    })
-}
-
-/// Gives decisions back to the deployments.
-pub async fn release(
-    context: &Shared,
-    request: ReleaseRequest,
-    who: &str,
-) -> Result<Vec<HeldByHandView>, OperationError> {
-    let (now, by, plan_now) = (context.clock.now(), who.to_owned(), context.plan_now.clone());
-    context
-        .store
-        .write(move |w| -> Result<Vec<HeldByHandView>, OperationError> {
-            let catalogue = Catalogue::load(w)?;
-            let mut released = Vec::new();
-            for app in &request.apps {
-                let adam_id = resolve(w, app)?;
-                for text in &request.holders {
-                    let named = facts::holder(w, text)?
-                        .map_err(|(code, why)| OperationError::invalid(code, why, "Nothing was changed."))?;
-                    if let Some(decided) = by_hand::get(w, &adam_id, &named.holder)? {
-                        by_hand::release(w, &adam_id, &named.holder)?;
-                        audit::write(
-                            w,
-                            now,
-                            &by,
-                            "decision by hand released",
-                            &format!("{adam_id} for {}", named.shown),
-                        )?;
-                        released.push(shown(w, &catalogue, decided)?);
-                    }
-                }
-            }
-            if released.is_empty() {
-                return Err(OperationError::not_found(
-                    "nothing was decided by hand about these apps and holders",
-                    "`vppd assign --list` shows what was.",
-                ));
-            }
-            notify_after(w, &plan_now);
-            Ok(released)
-        })
-        .await
 }

@@ -1,5 +1,9 @@
 //! Licence events with Apple: what was intended is sent, what was accepted is followed to its end, and what may or may not
 //! have arrived is settled by a listing.
+//!
+//! - `people`: what is different when the holders are registered users.
+
+mod people;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,7 +13,6 @@ use jiff::Timestamp;
 use super::locations::Round;
 use super::locations::standing::{ask, see_owner};
 use super::notifications::channel;
-use super::users::listing;
 use super::{OperationError, Shared, sync, tasks};
 use crate::apple::error::{AppleError, meaning};
 use crate::apple::walk;
@@ -17,19 +20,15 @@ use crate::apple::wire::{AssetRef, ErrorInfo, EventStatus};
 use crate::clock::after;
 use crate::fault;
 use crate::licensing::Verb;
-use crate::licensing::registration::Wanted;
 use crate::model::{Holder, HolderKind, Holders};
 use crate::store::events::{self, Event, EventState, PairFailure, Reserved, Settlement};
-use crate::store::{self, StoreError, Write, appliance, assignments, locations, notifications, users};
+use crate::store::{self, StoreError, Write, appliance, assignments, locations, notifications};
 
 /// How long a reply that names us as the owner is believed before a batch of changes.
 const OWNERSHIP_HOLDS: Duration = Duration::from_secs(60);
 
 /// So many waiting times an unknown outcome is left open while no listing is stable.
 pub(super) const UNSTABLE_WAITS: u32 = 3;
-
-/// Apple's number for a user whom it does not have.
-const NO_SUCH_USER: i64 = 9609;
 
 /// Apple's number for an event it does not know (any more).
 pub(super) const UNKNOWN_EVENT: i64 = 9708;
@@ -104,7 +103,7 @@ async fn send(context: &Shared, round: &mut Round, event: &Event) -> Result<(), 
                 return Ok(Err("everything is paused"));
             }
             let reserved = events::reserved(w, &sent.id)?;
-            if sent.verb == Verb::Associate && !all_registered(w, &sent, &reserved)? {
+            if sent.verb == Verb::Associate && !people::all_registered(w, &sent, &reserved)? {
                 return Ok(Err("a person in it is not registered there any more"));
             }
             events::sending(w, &sent.id, now)?;
@@ -152,19 +151,6 @@ async fn send(context: &Shared, round: &mut Round, event: &Event) -> Result<(), 
     }
 }
 
-/// Whether Apple has every user of a request, as far as known: to others it gives no licence, and refuses the whole request.
-fn all_registered(c: &rusqlite::Connection, event: &Event, pairs: &[Reserved]) -> Result<bool, StoreError> {
-    let users: BTreeSet<&str> =
-        pairs.iter().filter(|pair| pair.holder.kind() == HolderKind::User).map(|pair| pair.holder.id()).collect();
-    for user in users {
-        if !users::get(c, event.location, user)?.is_some_and(|user| user.is_active() && user.wanted != Wanted::Retired)
-        {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
 async fn not_accepted(
     context: &Shared,
     round: &mut Round,
@@ -173,9 +159,9 @@ async fn not_accepted(
 ) -> Result<(), OperationError> {
     let id = event.id.clone();
     match &error {
-        AppleError::Business { number: NO_SUCH_USER, info } if event.holders == HolderKind::User => {
+        AppleError::Business { number: people::NO_SUCH_USER, info } if event.holders == HolderKind::User => {
             log::warn!(vppd_location = round.location.name.as_str(); "location \"{}\": {error}", round.location.name);
-            settle_without_lost(context, round, event, info.as_ref(), &error).await
+            people::settle_without_lost(context, round, event, info.as_ref(), &error).await
         }
         AppleError::UnknownOutcome { .. } => {
             let look_at = after(context.clock.now(), poll(context, 1));
@@ -207,53 +193,6 @@ async fn not_accepted(
             settle(context, event, reserved.into_iter().map(|pair| (pair, failure.clone())).collect()).await
         }
     }
-}
-
-/// Apple has not all users of a request, and so has done nothing. Its list of users tells whom it has lost: they are registered
-/// again by themselves, and the others go into another request at once.
-async fn settle_without_lost(
-    context: &Shared,
-    round: &mut Round,
-    event: &Event,
-    info: Option<&ErrorInfo>,
-    error: &AppleError,
-) -> Result<(), OperationError> {
-    let lost = lost_users(context, round, event).await?;
-    let refused = PairFailure::refused(NO_SUCH_USER, error.to_string());
-    let released = PairFailure::released("the request was refused for somebody else in it; it is sent again without");
-    let failure = |pair: &Reserved| match pair.holder.id() {
-        id if lost.contains(id) => PairFailure::released(LOST),
-        _ if !lost.is_empty() => released.clone(),
-        // The list says otherwise than Apple's answer: it may lag behind.
-        _ if info.is_none_or(|info| names(info, &pair.holder)) => refused.clone(),
-        _ => released.clone(),
-    };
-    let reserved = reserved(context, event).await?.into_iter();
-    let failed = reserved.map(|pair| {
-        let failure = failure(&pair);
-        (pair, failure)
-    });
-    let failed = failed.collect();
-    settle(context, event, failed).await
-}
-
-const LOST: &str = "Apple does not have the user any more: the person is registered again first";
-
-/// The users of a request that a fresh list of Apple's does not have.
-async fn lost_users(context: &Shared, round: &mut Round, event: &Event) -> Result<BTreeSet<String>, OperationError> {
-    listing::whole(context, round).await?;
-    let event = event.clone();
-    let lost = context.store.read(move |c| -> Result<BTreeSet<String>, StoreError> {
-        let mut lost = BTreeSet::new();
-        for pair in events::reserved(c, &event.id)? {
-            let id = pair.holder.id();
-            if !users::get(c, event.location, id)?.is_some_and(|user| user.is_active()) {
-                lost.insert(id.to_owned());
-            }
-        }
-        Ok(lost)
-    });
-    Ok(lost.await?)
 }
 
 /// The pause before the next question about an event.
@@ -385,16 +324,16 @@ async fn settle_by_listing(
     status: &EventStatus,
 ) -> Result<(), OperationError> {
     list_for(context, round, std::slice::from_ref(event)).await?;
-    let unknown_user = status.failures.iter().any(|failure| failure.number == Some(NO_SUCH_USER));
+    let unknown_user = status.failures.iter().any(|failure| failure.number == Some(people::NO_SUCH_USER));
     let lost = match unknown_user && event.holders == HolderKind::User {
-        true => lost_users(context, round, event).await?,
+        true => people::lost_users(context, round, event).await?,
         false => BTreeSet::new(),
     };
     let event_read = event.clone();
     let undone = context.store.read(move |c| undone(c, &event_read)).await?;
     let failed = undone.into_iter().map(|pair| {
         let failure = match lost.contains(pair.holder.id()) {
-            true => PairFailure::released(LOST),
+            true => PairFailure::released(people::LOST),
             false => failure_of(status, &pair),
         };
         (pair, failure)

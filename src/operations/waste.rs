@@ -13,7 +13,10 @@ use super::{OperationError, Shared};
 use crate::model::{App, Holder};
 use crate::store::devices::DeviceState;
 use crate::store::unused::{self, Unused, Whose};
-use crate::store::{StoreError, devices, locations, pairs};
+use crate::store::{StoreError, Write, devices, locations, pairs};
+
+/// Rows kept in one transaction.
+const CHUNK: usize = 1000;
 
 /// Brings what is known of unused licences up to now.
 pub async fn look(context: &Shared) -> Result<(), OperationError> {
@@ -26,7 +29,19 @@ pub async fn look(context: &Shared) -> Result<(), OperationError> {
         Ok(all)
     });
     for (location, (adam_id, pricing_param)) in assets.await? {
-        context.store.write_bulk(move |w| unused::refresh(w, location, (&adam_id, &pricing_param), now)).await?;
+        let asset = (adam_id.clone(), pricing_param.clone());
+        let changes = context.store.read(move |c| unused::changes(c, location, (&asset.0, &asset.1))).await?;
+        // Few at a time: whoever waits for the disk is not kept.
+        for holders in changes.begun.chunks(CHUNK) {
+            let (holders, asset) = (holders.to_vec(), (adam_id.clone(), pricing_param.clone()));
+            let begun = move |w: &Write<'_>| unused::begun(w, location, (&asset.0, &asset.1), &holders, now);
+            context.store.write_bulk(begun).await?;
+        }
+        for holders in changes.ended.chunks(CHUNK) {
+            let (holders, asset) = (holders.to_vec(), (adam_id.clone(), pricing_param.clone()));
+            let ended = move |w: &Write<'_>| unused::ended(w, location, (&asset.0, &asset.1), &holders);
+            context.store.write_bulk(ended).await?;
+        }
     }
     Ok(())
 }

@@ -16,13 +16,17 @@ pub fn assets(connection: &Connection, location: LocationId) -> Result<Vec<(Stri
     rows(connection, sql, [location.0], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Brings what is known of one asset up to `now`.
-pub fn refresh(
-    connection: &Connection,
-    location: LocationId,
-    asset: (&str, &str),
-    now: Timestamp,
-) -> Result<(), StoreError> {
+/// What has changed about one asset since the last look.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Who holds it unused now.
+    pub begun: Vec<Holder>,
+    /// Who uses it now, or holds it no longer.
+    pub ended: Vec<Holder>,
+}
+
+/// Compares who holds one asset unused with what is kept.
+pub fn changes(connection: &Connection, location: LocationId, asset: (&str, &str)) -> Result<Changes, StoreError> {
     let there =
         [App::Installed, App::RemoveQueued, App::RemoveUnconfirmed, App::RemoveRetry].map(|app| app.code().to_string());
     let unused = format!(
@@ -38,23 +42,45 @@ pub fn refresh(
                          AND p.app IN ({0})) END",
         there.join(", ")
     );
-    let of_asset = "location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3";
-    execute(
-        connection,
-        &format!(
-            "DELETE FROM unused_licence WHERE {of_asset} AND (location_id, adam_id, pricing_param, holder_kind, holder)
-             NOT IN ({unused})"
-        ),
-        params![location.0, asset.0, asset.1],
-    )?;
-    execute(
-        connection,
-        &format!(
-            "INSERT INTO unused_licence (location_id, adam_id, pricing_param, holder_kind, holder, since)
-             SELECT *, ?4 FROM ({unused}) WHERE true ON CONFLICT DO NOTHING"
-        ),
-        params![location.0, asset.0, asset.1, micros(now)],
-    )?;
+    let kept = "SELECT location_id, adam_id, pricing_param, holder_kind, holder FROM unused_licence
+        WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3";
+    let differ = |these: &str, those: &str| {
+        let sql = format!("SELECT holder_kind, holder FROM ({these} EXCEPT {those})");
+        rows(connection, &sql, params![location.0, asset.0, asset.1], |row| Holder::read(row, 0, 1))
+    };
+    Ok(Changes { begun: differ(&unused, kept)?, ended: differ(kept, &unused)? })
+}
+
+/// Keeps that these hold an asset unused from `now` on.
+pub fn begun(
+    connection: &Connection,
+    location: LocationId,
+    asset: (&str, &str),
+    holders: &[Holder],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO unused_licence (location_id, adam_id, pricing_param, holder_kind, holder, since)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+    for holder in holders {
+        let (kind, id) = holder.parts();
+        execute(connection, sql, params![location.0, asset.0, asset.1, kind, id, micros(now)])?;
+    }
+    Ok(())
+}
+
+/// Forgets these.
+pub fn ended(
+    connection: &Connection,
+    location: LocationId,
+    asset: (&str, &str),
+    holders: &[Holder],
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM unused_licence WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3
+        AND holder_kind = ?4 AND holder = ?5";
+    for holder in holders {
+        let (kind, id) = holder.parts();
+        execute(connection, sql, params![location.0, asset.0, asset.1, kind, id])?;
+    }
     Ok(())
 }
 
@@ -104,11 +130,12 @@ pub struct Unused {
 /// Those that have been unused since `before` or longer, by app, the longest first.
 pub fn since_before(connection: &Connection, before: Timestamp) -> Result<Vec<Unused>, StoreError> {
     let sql = "SELECT u.location_id, u.adam_id, u.pricing_param, u.holder_kind, u.holder, u.since, o.adopted, d.id
-        FROM unused_licence u
+        FROM unused_licence u JOIN asset s USING (location_id, adam_id, pricing_param)
             LEFT JOIN own_licence o ON o.location_id = u.location_id AND o.adam_id = u.adam_id
                 AND o.pricing_param = u.pricing_param AND o.holder_kind = u.holder_kind AND o.holder = u.holder
             LEFT JOIN device d ON u.holder_kind = 'serial' AND d.serial = u.holder AND d.serial <> ''
-        WHERE u.since <= ?1 ORDER BY u.adam_id, u.since, u.holder_kind, u.holder";
+        WHERE u.since <= ?1 AND NOT s.unlimited AND s.product_type <> 'Book'
+        ORDER BY u.adam_id, u.since, u.holder_kind, u.holder";
     rows(connection, sql, [micros(before)], |row| {
         Ok(Unused {
             location: LocationId(row.get(0)?),
