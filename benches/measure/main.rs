@@ -30,7 +30,7 @@ fn main() -> anyhow::Result<()> {
     let mut words = std::env::args().skip(1);
     match words.next().as_deref() {
         Some(bare::ARGUMENT) => bare::serve(words.next().context("no folder with the certificate was given")?.as_ref()),
-        Some(planning::ARGUMENT) => planning::measure(words.next().as_deref() == Some("known")),
+        Some(planning::ARGUMENT) => planning::measure(&words.next().context("no size of a fleet was given")?),
         // Cargo adds --bench, behind what was said.
         Some(PACKING) => measure(Some(PACKING)),
         Some(SYNCS) => measure(Some(SYNCS)),

@@ -4,9 +4,11 @@ use clap::{Args, Subcommand};
 
 use super::Session;
 use super::app::title;
+use super::client::segment;
 use super::output::Page;
+use super::table::Grid;
 use super::table::{Grid, clean, count};
-use crate::operations::view::{ConfirmedView, PairView, PlanView};
+use crate::operations::view::{ConfirmedView, ExplanationView, PairView, PlanView};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -16,6 +18,14 @@ pub struct Arguments {
     /// Show at most this many lines of each part; 0 shows all
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
+
+    /// Explain each pair of the device with this serial number: which deployments speak of it, and which one decides
+    #[arg(long, value_name = "SERIAL")]
+    explain: Option<String>,
+
+    /// Explain this app alone: its Adam ID, name or bundle id
+    #[arg(long, value_name = "APP", requires = "explain")]
+    app: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -30,6 +40,11 @@ pub(super) async fn run(arguments: Arguments, session: &Session) -> anyhow::Resu
         return session.out.show(&answer, |confirmed, _| confirmed_words(confirmed));
     }
     let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
+    if let Some(serial) = &arguments.explain {
+        let app = arguments.app.as_ref().map_or(String::new(), |app| format!("&app={}", segment(app)));
+        let answer = session.client.get(&format!("/v1/plan/explain?serial={}{app}", segment(serial))).await?;
+        return session.out.show(&answer, explanation);
+    }
     let answer = session.client.get("/v1/plan").await?;
     session.out.show(&answer, |plan, page| render(plan, limit, page))
 }
@@ -53,6 +68,31 @@ fn render(plan: &PlanView, limit: usize, page: &Page) -> String {
     let rest = format!("As wanted: {}. Under way: {}.", plan.satisfied, plan.in_flight);
     let idle = plan.licences.is_empty() && plan.commands.is_empty();
     parts.push(if idle { format!("Nothing to do now. {rest}") } else { rest });
+    parts.join("\n\n")
+}
+
+fn explanation(told: &ExplanationView, page: &Page) -> String {
+    let mut parts = vec![format!("{}: {}", told.serial, told.device)];
+    for one in &told.pairs {
+        let pair = &one.pair;
+        let mut lines = vec![
+            format!("{} ({}): {}", title(&pair.name, &pair.adam_id), pair.adam_id, pair.stage.word()),
+            format!("  Now: {}", pair.why),
+            format!("  Decided by: {}", one.decides),
+        ];
+        if !one.licence_of.is_empty() {
+            lines.push(format!("  Licence: {}", one.licence_of));
+        }
+        if let Some(at) = one.goes_back_at {
+            lines.push(format!("  The licence goes back at the latest: {}", page.time(Some(at))));
+        }
+        let deployments = one.deployments.iter();
+        lines.extend(deployments.map(|it| format!("  Deployment {}, {}: {}", it.id, it.what, it.why)));
+        parts.push(lines.join("\n"));
+    }
+    if told.pairs.is_empty() {
+        parts.push("Nothing is wanted of this device, and nothing of ours is on it.".to_owned());
+    }
     parts.join("\n\n")
 }
 

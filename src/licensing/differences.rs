@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Licence, Snapshot};
+use super::{Licence, Snapshot, Standing};
 use crate::model::App;
 
 /// Why something differs.
@@ -129,15 +129,23 @@ fn pairs(snapshot: &Snapshot, taken_back: &[(AssetOf, Holder, Timestamp)]) -> Ve
         })
         .collect();
     let mut rows = Vec::new();
-    for pair in &snapshot.pairs {
-        let (product, device) = (&snapshot.products[pair.product as usize], &snapshot.devices[pair.device as usize]);
+    let all = snapshot.devices.iter().zip(&snapshot.rows);
+    for (device, pair) in all.flat_map(|(device, row)| row.iter().map(move |pair| (device, pair))) {
+        let product = &snapshot.products[pair.product as usize];
+        // What serial numbers hold that have never enrolled is told of strangers.
+        if device.standing == Standing::Named {
+            continue;
+        }
+        let seat = device.person.and_then(|person| snapshot.seat(pair.product, person));
+        let by_person = seat.is_some_and(|seat| seat.licence != Licence::None);
         let lacks_the_app = matches!(pair.app, App::None | App::Rejected | App::Failed | App::Removed);
         let cause = match pair.licence {
             Licence::Assigned if !pair.ours => Cause::AssignedOutside,
-            Licence::Assigned if device.enrolled && lacks_the_app => Cause::DeviceWithoutApp,
+            Licence::Assigned if device.enrolled() && lacks_the_app => Cause::DeviceWithoutApp,
             Licence::None
-                if device.enrolled
+                if device.enrolled()
                     && pair.app == App::Installed
+                    && !by_person
                     && !told.contains(&(product.adam_id.as_str(), device.serial.as_str())) =>
             {
                 Cause::AppWithoutLicence

@@ -11,42 +11,53 @@ pub struct Names<'a> {
     pub reason: &'a str,
     /// When the next try comes, in words; may be empty.
     pub next: &'a str,
+    /// When the licence goes back whatever the device says, in words; may be empty.
+    pub deadline: &'a str,
 }
 
 /// The sentence for a step.
 pub fn explain(step: Step, names: &Names<'_>) -> String {
-    let Names { location, reason, next } = *names;
+    let Names { location, reason, next, deadline } = *names;
+    let until = if deadline.is_empty() {
+        String::new()
+    } else {
+        format!("; the licence goes back on {deadline} at the latest")
+    };
     let later = if next.is_empty() { String::new() } else { format!("; next look at {next}") };
     let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
     match step {
         Step::Nothing => "no deployment speaks of this app for this device".into(),
         Step::Satisfied => "installed and managed, licence held".into(),
+        Step::LicenceHeld => "the licence is held, and no install is wanted".into(),
         Step::Blocked(blocked) => explain_blocked(blocked, location),
         Step::NeedsLicence => "a licence is needed first".into(),
         Step::Associate { .. } => format!("wanted, and a licence of {location} is free: Apple is asked to assign it"),
         Step::WaitForLicence { position } => {
             format!("no licence is free; place {position} in the waiting list, served by itself when one comes")
         }
+        Step::WaitForQuota { position } => {
+            format!("the deployment has used its quota up; place {position} among those who wait for it")
+        }
+        Step::AwaitSeat => "waits for the licence of the device's person".into(),
         Step::AwaitAssignment => format!("Apple is assigning the licence of {location}; the install follows"),
         Step::Install => "the licence is confirmed by Apple: the device is told to install".into(),
+        Step::AwaitWave => "its wave is full: it is installed when an install of the same deployment has ended".into(),
         Step::AwaitInstallAnswer => format!("the install command waits for the device to come{because}"),
         Step::Verify => "the device is asked how far it is".into(),
         Step::AwaitInstall => format!("the device has accepted the install and works on it{because}{later}"),
         Step::AwaitPerson => format!("the device asks its user{because}{later}"),
-        Step::Rejected => {
-            format!("not installed, and not asked again by itself{because}; the licence stays reserved for this device")
-        }
+        Step::Rejected => format!("not installed, and not asked again by itself{because}{until}"),
         Step::AwaitRetry => {
             let when = if next.is_empty() { String::new() } else { format!("; next try at {next}") };
             let what = if reason.is_empty() { "waits" } else { "did not work" };
             format!("{what}{because}{when}")
         }
-        Step::GaveUp => format!("given up after several tries{because}"),
+        Step::GaveUp => format!("given up after several tries{because}{until}"),
         Step::WithdrawInstall => "no longer wanted: the install command is taken back before it is sent".into(),
         Step::WithdrawRemove => "wanted again: the remove command is taken back before it is sent".into(),
         Step::Remove => "no longer wanted: the device is told to remove the app".into(),
         Step::AwaitRemoval => {
-            format!("being removed; the licence goes back once the device confirms it{because}{later}")
+            format!("being removed; the licence goes back once the device confirms it{because}{later}{until}")
         }
         Step::Disassociate { .. } => format!("not on the device any more: the licence goes back to {location}"),
         Step::AwaitReturn => format!("Apple is taking the licence back to {location}"),
@@ -61,6 +72,14 @@ fn explain_blocked(blocked: Blocked, location: &str) -> String {
         Blocked::NoSerial => {
             "the device has not told its serial number, without which it cannot hold a licence (in User Enrollment no \
              device does)"
+                .into()
+        }
+        Blocked::NoPerson => {
+            "a user licence is wanted, and nobody is noted as the person of this device".into()
+        }
+        Blocked::NotRegistered => "Apple does not have the person as a user of a location that owns this app yet".into(),
+        Blocked::NoAllowedLocation => {
+            "the locations that own this app are not for this deployment, or not for the groups of this device or person"
                 .into()
         }
         Blocked::NoWritableLocation => {

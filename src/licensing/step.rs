@@ -1,10 +1,23 @@
-//! What one pair (one app on one device) needs next. The whole rule is [`next_step`]: a table without I/O.
+//! What one pair (one app on one device), or one seat (one person's licence of an app), needs next. The whole rule is
+//! [`next_step`] and [`next_for_seat`]: tables without I/O.
 //!
 //! The order that must never be broken: the licence first, and confirmed by Apple; only then the install. On the way out
 //! the app first, and its absence confirmed by the device; only then the licence goes back.
+//!
+//! Every way out has a deadline, so that no licence waits for a word that never comes:
+//!
+//! - **A removal that nobody confirms** is taken as done after `[licences] offline-limit`, and the licence goes back. *A lost
+//!   iPad is taken out of its group on 1 May: on 31 May its licence is free again.*
+//! - **An install that was declined, or failed for good,** keeps its licence for `[licences] rejected-after`, then gives it
+//!   back. It does not ask again by itself; a deployment or a decision that is newer than the refusal asks once more.
+//! - **A device that left** (checked out, deleted, or silent for `[licences] silent-after`) gives its licences back at once:
+//!   nothing that it does with the app is ours to ask. What is given by hand after it left stays.
+//! - **A user licence** goes back when no device of the person wants or has the app.
+//!
+//! Licences that vppd has neither assigned nor adopted are taken only where an uninstall tells it to; those that Apple calls
+//! irrevocable (books) never.
 
-use super::desired::Wanted;
-use super::snapshot::{Licence, Pair};
+use super::snapshot::{Licence, Pair, Seat};
 use crate::model::App;
 
 /// Which way a licence goes.
@@ -31,13 +44,15 @@ impl Verb {
     }
 }
 
-/// What a pair needs next.
+/// What a pair or a seat needs next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Nothing is wanted and nothing is there.
     Nothing,
     /// All is as wanted: installed, licence held.
     Satisfied,
+    /// The licence is held, and no install is wanted.
+    LicenceHeld,
     /// Cannot go on as things are.
     Blocked(Blocked),
 
@@ -47,11 +62,17 @@ pub enum Step {
     Associate { asset: u32 },
     /// No licence is free; `position` counts from 1.
     WaitForLicence { position: u32 },
+    /// The deployment has used its quota up; `position` counts from 1 among those who wait for it.
+    WaitForQuota { position: u32 },
     /// Apple is assigning.
     AwaitAssignment,
+    /// The licence of the device's person is on its way: see the seat.
+    AwaitSeat,
 
     /// Send the install command.
     Install,
+    /// As many installs of the deployment are under way as its waves allow.
+    AwaitWave,
     /// The install command waits for the device.
     AwaitInstallAnswer,
     /// Ask the device how far it is.
@@ -84,7 +105,7 @@ pub enum Step {
     Removed,
 }
 
-/// Why a pair cannot go on.
+/// Why a pair or a seat cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Blocked {
     /// No location owns the app.
@@ -93,6 +114,12 @@ pub enum Blocked {
     NotDeviceAssignable,
     /// The device has not told its serial number.
     NoSerial,
+    /// A user licence is wanted, and the device has no person.
+    NoPerson,
+    /// Apple does not have the person as a user in any location that could give the licence.
+    NotRegistered,
+    /// The locations that own the app are not for this deployment, or not for this holder.
+    NoAllowedLocation,
     /// The only locations that own the app may not be written to.
     NoWritableLocation,
     /// The bundle identifier is not known, so the app cannot be named to the device.
@@ -103,67 +130,167 @@ pub enum Blocked {
     Irrevocable,
 }
 
+/// What is wanted of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The licence shall be held; `install`: and the app be there.
+    Required { install: bool },
+    /// What is there stays, and what is under way comes to its end; nothing new is begun.
+    Available,
+    /// A deployment or a decision says that the app shall go.
+    Uninstall,
+    /// Nothing speaks of it (any more).
+    Nothing,
+}
+
+/// The device, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    Here,
+    /// It enrols again in a moment: its licences are not taken meanwhile.
+    Coming,
+    /// Not enrolled, or silent for too long; `kept`: the licence was given by hand after it left.
+    Gone {
+        kept: bool,
+    },
+}
+
+/// Whose licence serves the pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cover {
+    /// The device's own.
+    Device,
+    /// That of its person, as it stands.
+    Person(Licence),
+    /// That of its person, but it has none.
+    Nobody,
+}
+
 /// What the table needs to know besides the pair itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Around {
     pub wanted: Wanted,
-    /// The device is enrolled.
-    pub enrolled: bool,
+    pub cover: Cover,
+    pub presence: Presence,
     /// The time for which the pair waits has come.
     pub due: bool,
+    /// It has been on its way out for longer than vppd waits.
+    pub overdue: bool,
+    /// It was declined, or failed, so long ago that its licence goes back.
+    pub refused_long_ago: bool,
+    /// What wants it is newer than that.
+    pub asked_anew: bool,
     /// The app can be named to the device.
     pub bundle_id_known: bool,
-    /// The location that holds the pair's licence may be written to.
+    /// The location that holds the device's licence may be written to.
     pub licence_writable: bool,
-    /// The pair's licence may be taken back.
+    /// The device's licence may be taken back.
     pub licence_revocable: bool,
 }
 
 /// What this pair needs next.
 pub fn next_step(pair: &Pair, around: &Around) -> Step {
-    match around.wanted {
+    match (around.presence, around.wanted) {
         // Management ended: what the device does with the app is no longer ours to ask.
-        _ if !around.enrolled => give_back(pair, around),
+        (Presence::Gone { kept: true }, Wanted::Required { .. }) => towards_held(pair, around),
+        (Presence::Gone { .. }, _) => give_back(pair, around),
+        (Presence::Coming, _) if pair.licence == Licence::Assigned && pair.ours => Step::AwaitRetry,
+        (Presence::Coming, _) => give_back(pair, around),
         // Neither assigned nor adopted by vppd: somebody else's licence, somebody else's app.
-        Wanted::Nothing if !pair.ours => Step::Nothing,
-        Wanted::Nothing | Wanted::Uninstall => towards_removed(pair, around),
-        Wanted::Required { .. } => towards_installed(pair, around),
+        (_, Wanted::Nothing) if !pair.ours => Step::Nothing,
+        (_, Wanted::Nothing | Wanted::Uninstall) => towards_removed(pair, around),
+        (_, Wanted::Available) => as_it_is(pair, around),
+        (_, Wanted::Required { install: true }) => towards_installed(pair, around),
+        (_, Wanted::Required { install: false }) => towards_held(pair, around),
+    }
+}
+
+/// The licence that serves the pair, or what is to be done for it.
+fn licence(pair: &Pair, around: &Around) -> Result<(), Step> {
+    let served = match around.cover {
+        Cover::Device => pair.licence,
+        Cover::Person(licence) => licence,
+        Cover::Nobody => Licence::None,
+    };
+    match served {
+        Licence::Assigned => Ok(()),
+        // The licence went away while the command waited: it must not reach the device.
+        _ if pair.app == App::InstallQueued && !pair.sent => Err(Step::WithdrawInstall),
+        _ if around.cover == Cover::Nobody => Err(Step::Blocked(Blocked::NoPerson)),
+        _ if matches!(around.cover, Cover::Person(_)) => Err(Step::AwaitSeat),
+        Licence::None if around.due => Err(Step::NeedsLicence),
+        Licence::None => Err(Step::AwaitRetry),
+        Licence::Requested => Err(Step::AwaitAssignment),
+        Licence::Returning => Err(Step::AwaitReturn),
     }
 }
 
 fn towards_installed(pair: &Pair, around: &Around) -> Step {
-    match pair.licence {
-        // The licence went away while the command waited: it must not reach the device.
-        Licence::None | Licence::Requested | Licence::Returning if pair.app == App::InstallQueued && !pair.sent => {
-            Step::WithdrawInstall
+    let refused = matches!(pair.app, App::Rejected | App::Failed) && !around.asked_anew;
+    let stays_refused = if pair.app == App::Rejected { Step::Rejected } else { Step::GaveUp };
+    if refused && around.refused_long_ago && pair.licence == Licence::Assigned && pair.ours {
+        return give_back(pair, around);
+    }
+    match licence(pair, around) {
+        // It does not ask for a licence again by itself.
+        Err(Step::NeedsLicence | Step::AwaitSeat | Step::Blocked(Blocked::NoPerson)) if refused => {
+            return stays_refused;
         }
-        Licence::None if around.due => Step::NeedsLicence,
-        Licence::None => Step::AwaitRetry,
-        Licence::Requested => Step::AwaitAssignment,
-        Licence::Returning => Step::AwaitReturn,
-        Licence::Assigned => match pair.app {
-            App::None | App::Removed => Step::Install,
-            App::InstallQueued => Step::AwaitInstallAnswer,
-            App::Working if around.due => Step::Verify,
-            App::Working => Step::AwaitInstall,
-            App::WaitingForPerson if around.due => Step::Verify,
-            App::WaitingForPerson => Step::AwaitPerson,
-            App::Installed => Step::Satisfied,
-            App::Rejected => Step::Rejected,
-            App::InstallRetry if around.due => Step::Install,
-            App::InstallRetry => Step::AwaitRetry,
-            App::Failed => Step::GaveUp,
-            App::RemoveQueued if pair.sent => Step::AwaitRemoval,
-            App::RemoveQueued => Step::WithdrawRemove,
-            App::RemoveUnconfirmed | App::RemoveRetry if around.due => Step::Verify,
-            App::RemoveUnconfirmed | App::RemoveRetry => Step::AwaitRemoval,
-        },
+        Err(step) => return step,
+        Ok(()) => {}
+    }
+    match pair.app {
+        App::None | App::Removed => Step::Install,
+        App::Rejected | App::Failed if refused => stays_refused,
+        App::Rejected | App::Failed => Step::Install,
+        App::InstallRetry if around.due => Step::Install,
+        App::InstallRetry => Step::AwaitRetry,
+        _ => under_way(pair, around),
+    }
+}
+
+/// The licence is wanted, and no install.
+fn towards_held(pair: &Pair, around: &Around) -> Step {
+    match (licence(pair, around), pair.app) {
+        (Err(step), _) => step,
+        (Ok(()), App::InstallQueued) if !pair.sent => Step::WithdrawInstall,
+        (Ok(()), App::None | App::Removed | App::Rejected | App::Failed | App::InstallRetry) => Step::LicenceHeld,
+        (Ok(()), _) if !matches!(around.presence, Presence::Here) => Step::LicenceHeld,
+        (Ok(()), _) => under_way(pair, around),
+    }
+}
+
+/// Nothing is begun, what is under way comes to its end, and what ended without the app gives its licence back.
+fn as_it_is(pair: &Pair, around: &Around) -> Step {
+    match (licence(pair, around), pair.app) {
+        (Err(step @ (Step::WithdrawInstall | Step::AwaitAssignment | Step::AwaitReturn)), _) => step,
+        (_, App::Rejected | App::Failed | App::InstallRetry | App::Removed) => give_back(pair, around),
+        (Err(_), _) => Step::Nothing,
+        (Ok(()), App::None) => Step::LicenceHeld,
+        (Ok(()), _) => under_way(pair, around),
+    }
+}
+
+/// The licence is there, and the device is at it.
+fn under_way(pair: &Pair, around: &Around) -> Step {
+    match pair.app {
+        App::Working | App::WaitingForPerson if around.due => Step::Verify,
+        App::Working => Step::AwaitInstall,
+        App::WaitingForPerson => Step::AwaitPerson,
+        App::RemoveQueued if pair.sent => Step::AwaitRemoval,
+        App::RemoveQueued => Step::WithdrawRemove,
+        App::RemoveUnconfirmed | App::RemoveRetry if around.due => Step::Verify,
+        App::RemoveUnconfirmed | App::RemoveRetry => Step::AwaitRemoval,
+        App::InstallQueued => Step::AwaitInstallAnswer,
+        App::None | App::Removed | App::Rejected | App::Failed | App::InstallRetry | App::Installed => Step::Satisfied,
     }
 }
 
 fn towards_removed(pair: &Pair, around: &Around) -> Step {
     match pair.app {
         App::InstallQueued if !pair.sent => Step::WithdrawInstall,
+        // Nobody confirms it: the licence does not wait any longer. The command still reaches the device when it comes.
+        _ if around.overdue && pair.licence == Licence::Assigned => give_back(pair, around),
         App::InstallQueued => Step::AwaitInstallAnswer,
         App::Working | App::WaitingForPerson | App::Installed if !around.bundle_id_known => {
             Step::Blocked(Blocked::NoBundleId)
@@ -177,7 +304,7 @@ fn towards_removed(pair: &Pair, around: &Around) -> Step {
 }
 
 fn give_back(pair: &Pair, around: &Around) -> Step {
-    let told_to = pair.ours || (around.enrolled && around.wanted == Wanted::Uninstall);
+    let told_to = pair.ours || (around.presence == Presence::Here && around.wanted == Wanted::Uninstall);
     match pair.licence {
         Licence::None if pair.app == App::Removed => Step::Removed,
         Licence::None => Step::Nothing,
@@ -191,112 +318,58 @@ fn give_back(pair: &Pair, around: &Around) -> Step {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use jiff::Timestamp;
+/// Whether a pair that is not wanted waits for its device: the licence goes back after the offline limit at the latest.
+pub fn waits_for_the_device(pair: &Pair) -> bool {
+    matches!(
+        pair.app,
+        App::InstallQueued
+            | App::Working
+            | App::WaitingForPerson
+            | App::Installed
+            | App::RemoveQueued
+            | App::RemoveUnconfirmed
+            | App::RemoveRetry
+    )
+}
 
-    fn around(wanted: Wanted) -> Around {
-        Around {
-            wanted,
-            enrolled: true,
-            due: true,
-            bundle_id_known: true,
-            licence_writable: true,
-            licence_revocable: true,
-        }
-    }
+/// What is wanted of a person's licence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeatWanted {
+    /// A device of the person wants the app, or the person shall have the licence anyway.
+    Wanted,
+    /// A device may still have the app.
+    InUse,
+    /// Nobody needs it.
+    Nothing,
+    /// A decision by hand says that it shall go back, whoever gave it.
+    TakenBack,
+}
 
-    fn required() -> Around {
-        around(Wanted::Required { since: Timestamp::UNIX_EPOCH })
-    }
+/// What the table of seats needs to know besides the seat itself.
+#[derive(Debug, Clone, Copy)]
+pub struct AroundSeat {
+    pub wanted: SeatWanted,
+    pub due: bool,
+    pub writable: bool,
+    pub revocable: bool,
+}
 
-    fn pair(licence: Licence, app: App) -> Pair {
-        Pair { licence, app, ours: licence != Licence::None, ..Pair::unknown(0, 0) }
-    }
-
-    #[test]
-    fn an_install_is_sent_only_with_an_assigned_licence() {
-        for licence in [Licence::None, Licence::Requested, Licence::Returning] {
-            for code in 0..=11 {
-                let app = App::from_code(code).unwrap();
-                assert_ne!(next_step(&pair(licence, app), &required()), Step::Install, "{licence:?} {app:?}");
-            }
-        }
-        assert_eq!(next_step(&pair(Licence::Assigned, App::None), &required()), Step::Install);
-    }
-
-    #[test]
-    fn an_install_that_was_not_sent_is_withdrawn_when_its_licence_goes_away() {
-        let queued = pair(Licence::None, App::InstallQueued);
-        assert_eq!(next_step(&queued, &required()), Step::WithdrawInstall);
-        assert_eq!(next_step(&Pair { sent: true, ..queued }, &required()), Step::NeedsLicence);
-    }
-
-    #[test]
-    fn a_licence_that_apple_refused_is_not_asked_for_again_before_its_time() {
-        let early = Around { due: false, ..required() };
-        for code in 0..=11 {
-            let app = App::from_code(code).unwrap();
-            let refused = Pair { sent: true, ..pair(Licence::None, app) };
-            assert_eq!(next_step(&refused, &early), Step::AwaitRetry, "{app:?}");
-            assert_eq!(next_step(&refused, &required()), Step::NeedsLicence, "{app:?}");
-        }
-    }
-
-    #[test]
-    fn a_licence_goes_back_only_when_the_device_cannot_have_the_app() {
-        for wanted in [Wanted::Uninstall, Wanted::Nothing] {
-            for code in 0..=11 {
-                let app = App::from_code(code).unwrap();
-                let step = next_step(&pair(Licence::Assigned, app), &around(wanted));
-                let gives_back = matches!(step, Step::Disassociate { .. });
-                let absent = matches!(app, App::None | App::Rejected | App::InstallRetry | App::Failed | App::Removed);
-                assert_eq!(gives_back, absent, "{wanted:?} {app:?} gives {step:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_vppd_did_not_assign_is_left_alone_unless_told() {
-        let foreign = Pair { ours: false, ..pair(Licence::Assigned, App::Installed) };
-        assert_eq!(next_step(&foreign, &around(Wanted::Nothing)), Step::Nothing);
-        assert_eq!(next_step(&foreign, &around(Wanted::Uninstall)), Step::Remove);
-        let gone = Around { enrolled: false, ..around(Wanted::Uninstall) };
-        assert_eq!(next_step(&foreign, &gone), Step::Nothing);
-    }
-
-    #[test]
-    fn a_device_that_left_gives_its_licence_back_without_being_asked() {
-        let gone = Around { enrolled: false, ..required() };
-        let step = next_step(&pair(Licence::Assigned, App::Installed), &gone);
-        assert_eq!(step, Step::Disassociate { asset: 0 });
-    }
-
-    #[test]
-    fn a_person_who_declined_is_not_asked_again() {
-        assert_eq!(next_step(&pair(Licence::Assigned, App::Rejected), &required()), Step::Rejected);
-    }
-
-    #[test]
-    fn an_app_without_known_bundle_id_is_not_removed_blindly() {
-        let nameless = Around { bundle_id_known: false, ..around(Wanted::Uninstall) };
-        let step = next_step(&pair(Licence::Assigned, App::Installed), &nameless);
-        assert_eq!(step, Step::Blocked(Blocked::NoBundleId));
-    }
-
-    #[test]
-    fn time_moves_waiting_on() {
-        let early = Around { due: false, ..required() };
-        let cases = [
-            (App::Working, Step::AwaitInstall, Step::Verify),
-            (App::WaitingForPerson, Step::AwaitPerson, Step::Verify),
-            (App::InstallRetry, Step::AwaitRetry, Step::Install),
-            (App::RemoveUnconfirmed, Step::AwaitRemoval, Step::Verify),
-        ];
-        for (app, before, after) in cases {
-            assert_eq!(next_step(&pair(Licence::Assigned, app), &early), before);
-            assert_eq!(next_step(&pair(Licence::Assigned, app), &required()), after);
-        }
+/// What this seat needs next.
+pub fn next_for_seat(seat: &Seat, around: &AroundSeat) -> Step {
+    match (seat.licence, around.wanted) {
+        (Licence::Requested, _) => Step::AwaitAssignment,
+        (Licence::Returning, _) => Step::AwaitReturn,
+        (Licence::None, SeatWanted::Wanted) if around.due => Step::NeedsLicence,
+        (Licence::None, SeatWanted::Wanted) => Step::AwaitRetry,
+        (Licence::None, _) => Step::Nothing,
+        (Licence::Assigned, SeatWanted::Wanted | SeatWanted::InUse) => Step::LicenceHeld,
+        (Licence::Assigned, SeatWanted::Nothing) if !seat.ours => Step::Nothing,
+        (Licence::Assigned, _) if !around.revocable => Step::Blocked(Blocked::Irrevocable),
+        (Licence::Assigned, _) if !around.writable => Step::Blocked(Blocked::LocationNotWritable),
+        (Licence::Assigned, _) if !around.due => Step::AwaitRetry,
+        (Licence::Assigned, _) => Step::Disassociate { asset: seat.asset },
     }
 }
+
+#[cfg(test)]
+mod tests;

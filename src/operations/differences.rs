@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::locations::pace;
 use super::view::{CauseView, DifferenceView};
-use super::{OperationError, Shared, look};
+use super::{OperationError, Shared, look, reconcile};
 use crate::licensing::differences::{AssetOf, Beside, Cause, Difference, Holder, differences};
 use crate::licensing::{Location, Snapshot};
 use crate::model::LocationId;
@@ -14,7 +14,7 @@ use crate::store::{StoreError, assets, history, locations, snapshot};
 
 /// Every difference, or those of one location.
 pub async fn report(context: &Shared, location: Option<String>) -> Result<Vec<DifferenceView>, OperationError> {
-    let (us, now, shared) = (context.mdm_id.clone(), context.clock.now(), context.clone());
+    let (settings, now, shared) = (reconcile::settings(context), context.clock.now(), context.clone());
     context
         .store
         .read(move |c| {
@@ -23,8 +23,8 @@ pub async fn report(context: &Shared, location: Option<String>) -> Result<Vec<Di
                 None => None,
                 Some(name) => Some(locations::by_name_or_uid(c, name)?.ok_or_else(|| look::no_such_location(name))?.id),
             };
-            let loaded = snapshot::load(c, &us, now)?;
-            let places: HashMap<LocationId, u32> = loaded.locations.iter().copied().zip(0u32..).collect();
+            let loaded = snapshot::load(c, &settings, now)?;
+            let places: HashMap<LocationId, u32> = loaded.behind.locations.iter().copied().zip(0u32..).collect();
             let chosen = chosen.and_then(|id| places.get(&id).copied());
             // Two locations see the halves of a transfer at their own syncs.
             let paces = all.iter().map(|location| pace(&shared, location));

@@ -8,14 +8,15 @@ use jiff::Timestamp;
 
 use super::catalogue::Catalogue;
 use super::notifications::channel;
-use super::reconcile::{Planned, make_plan, named, verb_words};
+use super::reconcile::{Planned, limits, make_plan, named, verb_words};
 use super::view::*;
 use super::{OperationError, Shared, device_notes, groups, safety};
 use crate::apple::Limits as AppleLimits;
+use crate::clock::after;
 use crate::config::{Sync, show_duration};
 use crate::licensing::explain::{Names, explain};
 use crate::licensing::plan::{CommandKind, PairStep};
-use crate::licensing::{Licence, Limits, Pair, Step, rectangles};
+use crate::licensing::{Licence, Pair, Step, rectangles};
 use crate::model::{App, DeviceId};
 use crate::schedule::{Pace, next_sync};
 use crate::store::locations::{Location, TokenState as Kept};
@@ -222,14 +223,14 @@ pub(super) fn task_view(task: &tasks::Task) -> Result<TaskView, OperationError> 
 }
 
 /// A plan with what the views need beside it.
-struct Seen {
-    planned: Planned,
+pub(super) struct Seen {
+    pub(super) planned: Planned,
     /// What is known of each pair, by (product, device).
     known: HashMap<(u32, u32), pairs::Pair>,
     catalogue: Catalogue,
 }
 
-async fn see(context: &Shared) -> Result<Seen, OperationError> {
+pub(super) async fn see(context: &Shared) -> Result<Seen, OperationError> {
     let planned = make_plan(context).await?;
     let kept = context.store.read(pairs::all).await?;
     let catalogue = context.store.read(Catalogue::load).await?;
@@ -237,7 +238,7 @@ async fn see(context: &Shared) -> Result<Seen, OperationError> {
     let product_of: HashMap<&str, u32> =
         (0u32..).zip(&snapshot.products).map(|(place, product)| (product.adam_id.as_str(), place)).collect();
     let device_of: HashMap<DeviceId, u32> =
-        (0u32..).zip(&planned.loaded.devices).map(|(place, id)| (*id, place)).collect();
+        (0u32..).zip(&planned.loaded.behind.devices).filter_map(|(place, id)| Some(((*id)?, place))).collect();
     let known = kept
         .into_iter()
         .filter_map(|pair| {
@@ -250,30 +251,69 @@ async fn see(context: &Shared) -> Result<Seen, OperationError> {
 
 impl Seen {
     fn pair(&self, product: u32, device: u32) -> Option<&Pair> {
-        let pairs = &self.planned.loaded.snapshot.pairs;
-        pairs.binary_search_by_key(&(product, device), |pair| (pair.product, pair.device)).ok().map(|at| &pairs[at])
+        self.planned.loaded.snapshot.pair(product, device)
     }
 
-    fn view(&self, step: &PairStep) -> PairView {
+    /// What the pair needs next; where it waits for its person's licence, what that needs.
+    fn shown(&self, step: &PairStep) -> Step {
+        if step.step != Step::AwaitSeat {
+            return step.step;
+        }
+        let Some(person) = self.planned.loaded.snapshot.devices[step.device as usize].person else { return step.step };
+        let seats = &self.planned.plan.seats;
+        let found = seats.binary_search_by_key(&(person, step.product), |seat| (seat.person, seat.product));
+        found.map_or(step.step, |at| seats[at].step)
+    }
+
+    /// The licence that serves the pair, its device's or its person's, and its asset.
+    fn licence(&self, step: &PairStep) -> (Licence, Option<u32>) {
+        let snapshot = &self.planned.loaded.snapshot;
+        if let Some(pair) = self.pair(step.product, step.device).filter(|pair| pair.licence != Licence::None) {
+            return (pair.licence, Some(pair.asset));
+        }
+        let person = snapshot.devices[step.device as usize].person;
+        let seat = person.and_then(|person| snapshot.seat(step.product, person));
+        match seat.filter(|seat| seat.licence != Licence::None) {
+            Some(seat) => (seat.licence, Some(seat.asset)),
+            None => (Licence::None, None),
+        }
+    }
+
+    /// When the licence of a pair goes back whatever the device says.
+    pub(super) fn deadline(&self, step: &PairStep) -> Option<Timestamp> {
+        let (snapshot, pair) = (&self.planned.loaded.snapshot, self.pair(step.product, step.device)?);
+        let since = Timestamp::from_second(pair.since.into()).ok().filter(|_| pair.since > 0)?;
+        let held = self.licence(step).0 == Licence::Assigned;
+        match step.step {
+            Step::Rejected | Step::GaveUp if held => Some(after(since, snapshot.deadlines.rejected)),
+            Step::Rejected | Step::GaveUp | Step::Satisfied | Step::LicenceHeld => None,
+            _ => held.then(|| after(since, snapshot.deadlines.offline)),
+        }
+    }
+
+    pub(super) fn view(&self, step: &PairStep) -> PairView {
         let snapshot = &self.planned.loaded.snapshot;
         let pair = self.pair(step.product, step.device);
         let known = self.known.get(&(step.product, step.device));
-        let licence = pair.map_or(Licence::None, |pair| pair.licence);
-        let asset = match step.step {
+        let (licence, held) = self.licence(step);
+        let shown = self.shown(step);
+        let asset = match shown {
             Step::Associate { asset } | Step::Disassociate { asset } => Some(asset),
-            _ => pair.filter(|pair| pair.licence != Licence::None).map(|pair| pair.asset),
+            _ => held,
         };
         let location = asset
             .map_or("", |asset| snapshot.locations[snapshot.assets[asset as usize].location as usize].name.as_str());
         let next_at = known.and_then(|pair| pair.progress.due).filter(|due| *due > snapshot.now);
         let next = next_at.map_or(String::new(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
-        let names = Names { location, reason: known.map_or("", |pair| pair.progress.reason.as_str()), next: &next };
+        let deadline = self.deadline(step).map_or(String::new(), |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string());
+        let reason = known.map_or("", |pair| pair.progress.reason.as_str());
+        let names = Names { location, reason, next: &next, deadline: &deadline };
         PairView {
             adam_id: snapshot.products[step.product as usize].adam_id.clone(),
             name: self.catalogue.name(&snapshot.products[step.product as usize].adam_id),
             serial: snapshot.devices[step.device as usize].serial.clone(),
-            stage: stage(step.step, pair),
-            why: explain(step.step, &names),
+            stage: stage(shown, pair),
+            why: explain(shown, &names),
             licence: match licence {
                 Licence::None => LicenceState::None,
                 Licence::Requested => LicenceState::Requested,
@@ -281,8 +321,8 @@ impl Seen {
                 Licence::Returning => LicenceState::Returning,
             },
             app_status: known.map_or(String::new(), |pair| pair.progress.status.clone()),
-            position: match step.step {
-                Step::WaitForLicence { position } => Some(position),
+            position: match shown {
+                Step::WaitForLicence { position } | Step::WaitForQuota { position } => Some(position),
                 _ => None,
             },
             next_at,
@@ -300,10 +340,13 @@ fn stage(step: Step, pair: Option<&Pair>) -> Stage {
     match step {
         Step::Nothing | Step::Removed => Stage::Removed,
         Step::Satisfied => Stage::Installed,
+        Step::LicenceHeld => Stage::LicenceHeld,
         Step::Blocked(_) => Stage::Blocked,
-        Step::NeedsLicence | Step::WaitForLicence { .. } => Stage::WaitingForLicence,
+        Step::NeedsLicence | Step::WaitForLicence { .. } | Step::WaitForQuota { .. } | Step::AwaitSeat => {
+            Stage::WaitingForLicence
+        }
         Step::Associate { .. } | Step::AwaitAssignment => Stage::LicenceRequested,
-        Step::Install | Step::AwaitInstallAnswer | Step::WithdrawInstall => Stage::InstallQueued,
+        Step::Install | Step::AwaitWave | Step::AwaitInstallAnswer | Step::WithdrawInstall => Stage::InstallQueued,
         Step::Verify if matches!(app, App::RemoveUnconfirmed | App::RemoveRetry) => Stage::Removing,
         Step::Verify if app == App::WaitingForPerson => Stage::WaitingForPerson,
         Step::Verify | Step::AwaitInstall => Stage::Installing,
@@ -389,8 +432,11 @@ fn app_views(seen: &Seen, kinds: &Kinds, only: Option<u32>) -> Vec<AppView> {
     shown
         .map(|(asset, counts)| {
             let product = &snapshot.products[asset.product as usize];
-            let key =
-                (loaded.locations[asset.location as usize].0, product.adam_id.clone(), asset.pricing_param.clone());
+            let key = (
+                loaded.behind.locations[asset.location as usize].0,
+                product.adam_id.clone(),
+                asset.pricing_param.clone(),
+            );
             let (product_type, platforms) = kinds.get(&key).cloned().unwrap_or_default();
             let tally = tallies[asset.product as usize];
             AppView {
@@ -412,7 +458,7 @@ fn app_views(seen: &Seen, kinds: &Kinds, only: Option<u32>) -> Vec<AppView> {
                 installed: tally.installed,
                 waiting: tally.waiting,
                 failed: tally.failed,
-                info: seen.catalogue.under(loaded.locations[asset.location as usize], &product.adam_id).cloned(),
+                info: seen.catalogue.under(loaded.behind.locations[asset.location as usize], &product.adam_id).cloned(),
             }
         })
         .collect()
@@ -450,7 +496,8 @@ pub(super) async fn find_device(context: &Shared, name: String) -> Result<device
 pub async fn device(context: &Shared, name: String) -> Result<DeviceDetailView, OperationError> {
     let found = find_device(context, name).await?;
     let seen = see(context).await?;
-    let place = (0u32..).zip(&seen.planned.loaded.devices).find(|(_, id)| **id == found.id).map(|(place, _)| place);
+    let places = (0u32..).zip(&seen.planned.loaded.behind.devices);
+    let place = places.filter(|(_, id)| **id == Some(found.id)).map(|(place, _)| place).next();
     let device = device_views(context, &seen, Some(found.id)).await?.pop();
     let device = device.ok_or_else(|| OperationError::not_found("the device vanished while it was looked at", ""))?;
     let commands = context.store.read(move |c| commands::newest(c, found.id, COMMANDS)).await?;
@@ -473,7 +520,8 @@ async fn device_views(
     for step in &seen.planned.plan.steps {
         let stage = stage(step.step, seen.pair(step.product, step.device));
         if !matches!(stage, Stage::Removing | Stage::LicenceReturning | Stage::Removed) {
-            let tally = tallies.entry(seen.planned.loaded.devices[step.device as usize]).or_default();
+            let Some(id) = seen.planned.loaded.behind.devices[step.device as usize] else { continue };
+            let tally = tallies.entry(id).or_default();
             tally.0 += 1;
             tally.1 += u64::from(stage == Stage::Installed);
         }
@@ -540,14 +588,13 @@ fn command_view(command: commands::Command) -> CommandView {
 /// What would be done now, and why, without doing it.
 pub async fn plan(context: &Shared) -> Result<PlanView, OperationError> {
     let seen = see(context).await?;
-    let limits: AppleLimits = context.apple.service_config().await.limits;
-    let limits =
-        Limits { max_assets: limits.max_assets as usize, max_serial_numbers: limits.max_serial_numbers as usize };
+    let apple = context.apple.service_config().await.limits;
     let (planned, snapshot) = (&seen.planned, &seen.planned.loaded.snapshot);
     let mut licences = Vec::new();
-    for action in &planned.plan.licences {
+    for action in &planned.plan.actions.licences {
+        let limits = limits(action.holders, &apple);
         for rectangle in rectangles(&action.pairs, limits) {
-            let (assets, serials) = named(planned, &rectangle);
+            let (assets, serials) = named(planned, action.holders, &rectangle);
             let names = assets.iter().map(|(adam_id, _)| seen.catalogue.name(adam_id)).collect();
             licences.push(LicenceActionView {
                 location: snapshot.locations[action.location as usize].name.clone(),
@@ -561,7 +608,7 @@ pub async fn plan(context: &Shared) -> Result<PlanView, OperationError> {
     }
     let step_of: HashMap<(u32, u32), Step> =
         planned.plan.steps.iter().map(|step| ((step.product, step.device), step.step)).collect();
-    let commands = planned.plan.commands.iter().map(|action| {
+    let commands = planned.plan.actions.commands.iter().map(|action| {
         let step = step_of.get(&(action.product, action.device)).copied().unwrap_or(Step::Nothing);
         CommandActionView {
             serial: snapshot.devices[action.device as usize].serial.clone(),
@@ -577,7 +624,8 @@ pub async fn plan(context: &Shared) -> Result<PlanView, OperationError> {
             why: explain(step, &Names::default()),
         }
     });
-    let mut waiting = seen.pairs_of(|step| matches!(step.step, Step::WaitForLicence { .. }));
+    let waits = |step: Step| matches!(step, Step::WaitForLicence { .. } | Step::WaitForQuota { .. });
+    let mut waiting = seen.pairs_of(|step| waits(seen.shown(step)));
     waiting.sort_by(|a, b| (&a.adam_id, a.position).cmp(&(&b.adam_id, b.position)));
     let count = |wanted: fn(&Step) -> bool| planned.plan.steps.iter().filter(|s| wanted(&s.step)).count() as u64;
     let net = planned.net.held;
@@ -588,8 +636,8 @@ pub async fn plan(context: &Shared) -> Result<PlanView, OperationError> {
         licences,
         commands: commands.collect(),
         waiting,
-        blocked: seen.pairs_of(|step| matches!(step.step, Step::Blocked(_))),
-        satisfied: count(|step| matches!(step, Step::Satisfied | Step::Removed)),
+        blocked: seen.pairs_of(|step| matches!(seen.shown(step), Step::Blocked(_))),
+        satisfied: count(|step| matches!(step, Step::Satisfied | Step::LicenceHeld | Step::Removed)),
         in_flight: count(|step| {
             matches!(
                 step,

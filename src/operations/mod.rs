@@ -17,7 +17,8 @@
 //! - beside: [`alerts`] tell an administrator what needs a person; [`housekeeping`] forgets what is over.
 //! - for people to read: [`metadata`] asks Apple's stores what apps are called, [`catalogue`] finds them by it;
 //!   [`subscriptions`] are read and shown.
-//! - outwards: [`waste`] tells which licences nobody uses, [`differences`] explains what Apple, vppd and devices do not agree about; [`look`] makes the [`view`]s that the doors show.
+//! - outwards: [`waste`] tells which licences nobody uses, [`differences`] explains what Apple, vppd and devices do not agree
+//!   about; [`look`] makes the [`view`]s that the doors show, [`explain`] tells why a pair is decided as it is.
 
 pub mod alerts;
 pub mod archive;
@@ -35,6 +36,7 @@ pub mod directory;
 pub mod doctor;
 pub mod enrol;
 mod error;
+pub mod explain;
 pub mod files;
 pub mod groups;
 pub mod housekeeping;

@@ -9,13 +9,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{OperationError, Shared, checkin, safety};
+use crate::apple::Limits as AppleLimits;
 use crate::clock::after;
-use crate::licensing::plan::{CommandAction, CommandKind, LicenceAction};
-use crate::licensing::{Limits, Plan, Rectangle, Verb, plan, rectangles};
+use crate::licensing::plan::{CommandAction, CommandKind, Holders, LicenceAction};
+use crate::licensing::{Deadlines, Holder, Limits, Plan, Rectangle, Verb, plan, rectangles};
 use crate::mdm::command::{Command, InstallApplication, ManagedApplicationList, RemoveApplication};
-use crate::model::{App, DeviceId, Holder, Holders};
+use crate::model::{self, App, DeviceId};
 use crate::store::snapshot::{self, Loaded};
-use crate::store::{Write, appliance, assignments, commands, devices, events, pairs};
+use crate::store::{StoreError, Write, appliance, assignments, commands, devices, events, pairs};
 
 /// Commands recorded in one transaction at most, so that devices are not kept waiting.
 const CHUNK: usize = 200;
@@ -29,13 +30,25 @@ pub struct Planned {
     pub net: safety::Before,
 }
 
+/// What the settings say to the facts of a plan.
+pub(super) fn settings(context: &Shared) -> snapshot::Settings {
+    let licences = &context.config().licences;
+    let deadlines =
+        Deadlines { offline: licences.offline_limit, silent: licences.silent_after, rejected: licences.rejected_after };
+    snapshot::Settings { us: context.mdm_id.clone(), deadlines, grace: context.config().directory.grace }
+}
+
 /// Makes the plan without doing anything.
 pub async fn make_plan(context: &Shared) -> Result<Planned, OperationError> {
-    let (us, now) = (context.mdm_id.clone(), context.clock.now());
+    let (settings, now, index) = (settings(context), context.clock.now(), context.index.clone());
     context
         .store
         .read(move |c| {
-            let loaded = snapshot::load(c, &us, now)?;
+            let mut loaded = snapshot::load(c, &settings, now)?;
+            // What devices have said since it was last written down counts, too.
+            for (device, id) in loaded.snapshot.devices.iter_mut().zip(&loaded.behind.devices) {
+                device.last_seen = device.last_seen.max(id.and_then(|id| index.last_seen(id)));
+            }
             let plan = plan(&loaded.snapshot);
             let paused = appliance::load(c)?.paused.is_some();
             Ok(Planned { loaded, plan, paused, net: safety::Before::load(c)? })
@@ -54,55 +67,84 @@ pub async fn reconcile(context: &Shared) -> Result<Option<Timestamp>, OperationE
         return Ok(released);
     }
     record_adoptions(context, &planned).await?;
-    for action in &planned.plan.licences {
+    record_leaving(context, &planned).await?;
+    for action in &planned.plan.actions.licences {
         record_licences(context, &planned, action).await?;
     }
     let mut queued = false;
-    for chunk in planned.plan.commands.chunks(CHUNK) {
+    for chunk in planned.plan.actions.commands.chunks(CHUNK) {
         queued |= record_commands(context, &planned, chunk).await?;
     }
     if queued {
         context.wake_now.notify_one();
     }
-    Ok(planned.plan.next_due.into_iter().chain(released).min())
+    Ok(planned.plan.actions.next_due.into_iter().chain(released).min())
 }
 
 /// Tells the workers of locations that own what somebody waits for: they look at Apple's counts more often.
 fn mark_waiting(context: &Shared, planned: &Planned) {
-    use crate::licensing::Step;
     let snapshot = &planned.loaded.snapshot;
     let mut waiting = vec![false; snapshot.products.len()];
-    for step in &planned.plan.steps {
-        if matches!(step.step, Step::WaitForLicence { .. }) {
-            waiting[step.product as usize] = true;
-        }
+    for &product in &planned.plan.actions.short {
+        waiting[product as usize] = true;
     }
     let wanted = snapshot.assets.iter().filter(|asset| waiting[asset.product as usize]).map(|asset| asset.location);
-    let locations = wanted.filter_map(|place| planned.loaded.locations.get(place as usize)).copied().collect();
+    let locations = wanted.filter_map(|place| planned.loaded.behind.locations.get(place as usize)).copied().collect();
     context.workers.set_waiting(locations);
 }
 
 async fn record_adoptions(context: &Shared, planned: &Planned) -> Result<(), OperationError> {
     let now = context.clock.now();
-    for chunk in planned.plan.adopt.chunks(CHUNK) {
-        let Loaded { snapshot, locations, devices, .. } = &planned.loaded;
+    for chunk in planned.plan.actions.adopt.chunks(CHUNK) {
+        let Loaded { snapshot, behind, .. } = &planned.loaded;
         let adopted: Vec<_> = chunk
             .iter()
-            .map(|&(asset, device)| {
+            .map(|&(asset, holder)| {
                 let asset = &snapshot.assets[asset as usize];
                 let adam_id = snapshot.products[asset.product as usize].adam_id.clone();
-                let serial = snapshot.devices[device as usize].serial.clone();
-                let location = locations[asset.location as usize];
-                (devices[device as usize], location, adam_id, asset.pricing_param.clone(), serial)
+                let name = snapshot.name_of(holder).to_owned();
+                let (device, holder) = match holder {
+                    Holder::Device(place) => (behind.devices[place as usize], model::Holder::Serial(name)),
+                    Holder::Person(_) => (None, model::Holder::User(name)),
+                };
+                let location = behind.locations[asset.location as usize];
+                (device, location, adam_id, asset.pricing_param.clone(), holder)
             })
             .collect();
         context
             .store
             .write_bulk(move |w| -> Result<(), OperationError> {
-                for (device, location, adam_id, pricing_param, serial) in &adopted {
-                    assignments::adopt(w, *location, adam_id, pricing_param, &Holder::Serial(serial.clone()))?;
-                    let pair = pairs::get_or_new(w, *device, adam_id)?;
-                    pairs::put(w, &pairs::Pair { ours: true, ..pair }, now)?;
+                for (device, location, adam_id, pricing_param, holder) in &adopted {
+                    assignments::adopt(w, *location, adam_id, pricing_param, holder)?;
+                    if let Some(device) = device {
+                        let pair = pairs::get_or_new(w, *device, adam_id)?;
+                        pairs::put(w, &pairs::Pair { ours: true, ..pair }, now)?;
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+/// Notes since when pairs are on their way out: the offline limit counts from then.
+async fn record_leaving(context: &Shared, planned: &Planned) -> Result<(), OperationError> {
+    let now = context.clock.now();
+    for chunk in planned.plan.actions.leaving.chunks(CHUNK) {
+        let Loaded { snapshot, behind, .. } = &planned.loaded;
+        let noted: Vec<_> = chunk
+            .iter()
+            .filter_map(|&(product, device, leaving)| {
+                let adam_id = snapshot.products[product as usize].adam_id.clone();
+                Some((behind.devices[device as usize]?, adam_id, leaving.then_some(now)))
+            })
+            .collect();
+        context
+            .store
+            .write_bulk(move |w| -> Result<(), OperationError> {
+                for (device, adam_id, since) in &noted {
+                    pairs::note_leaving(w, *device, adam_id, *since)?;
                 }
                 Ok(())
             })
@@ -112,29 +154,45 @@ async fn record_adoptions(context: &Shared, planned: &Planned) -> Result<(), Ope
 }
 
 async fn record_licences(context: &Shared, planned: &Planned, action: &LicenceAction) -> Result<(), OperationError> {
-    let location = planned.loaded.locations[action.location as usize];
-    let limits = context.apple.service_config().await.limits;
-    let limits =
-        Limits { max_assets: limits.max_assets as usize, max_serial_numbers: limits.max_serial_numbers as usize };
+    let location = planned.loaded.behind.locations[action.location as usize];
+    let limits = limits(action.holders, &context.apple.service_config().await.limits);
     for rectangle in rectangles(&action.pairs, limits) {
         let (id, verb, now) = (context.entropy.uuid().to_string(), action.verb, context.clock.now());
-        let (assets, serials) = named(planned, &rectangle);
-        let holders = Holders::Serials(serials);
+        let (assets, holders) = named(planned, action.holders, &rectangle);
         context.store.write(move |w| events::intend(w, &id, location, verb, &assets, &holders, now)).await?;
     }
     context.nudge(location);
     Ok(())
 }
 
-/// A rectangle's assets (adamId, pricingParam) and serial numbers.
-pub(super) fn named(planned: &Planned, rectangle: &Rectangle) -> (Vec<(String, String)>, Vec<String>) {
+/// How large a request for this kind of holders may be.
+pub(super) fn limits(holders: Holders, apple: &AppleLimits) -> Limits {
+    let most = match holders {
+        Holders::Devices => apple.max_serial_numbers,
+        Holders::Persons => apple.max_client_user_ids,
+    };
+    Limits { max_assets: apple.max_assets as usize, max_serial_numbers: most as usize }
+}
+
+/// A rectangle's assets (adamId, pricingParam) and who is to have them, or to lose them.
+pub(super) fn named(
+    planned: &Planned,
+    holders: Holders,
+    rectangle: &Rectangle,
+) -> (Vec<(String, String)>, model::Holders) {
     let snapshot = &planned.loaded.snapshot;
     let assets = rectangle.assets.iter().map(|&asset| {
         let asset = &snapshot.assets[asset as usize];
         (snapshot.products[asset.product as usize].adam_id.clone(), asset.pricing_param.clone())
     });
-    let serials = rectangle.devices.iter().map(|&device| snapshot.devices[device as usize].serial.clone());
-    (assets.collect(), serials.collect())
+    let names = |holder: fn(u32) -> Holder| {
+        rectangle.devices.iter().map(|&place| snapshot.name_of(holder(place)).to_owned()).collect()
+    };
+    let holders = match holders {
+        Holders::Devices => model::Holders::Serials(names(Holder::Device)),
+        Holders::Persons => model::Holders::Users(names(Holder::Person)),
+    };
+    (assets.collect(), holders)
 }
 
 /// One thing to do in a device's queue, by name.
@@ -153,15 +211,15 @@ async fn record_commands(
 ) -> Result<bool, OperationError> {
     let tasks: Vec<Task> = actions
         .iter()
-        .map(|action| {
+        .filter_map(|action| {
             let product = &planned.loaded.snapshot.products[action.product as usize];
-            Task {
-                device: planned.loaded.devices[action.device as usize],
+            Some(Task {
+                device: planned.loaded.behind.devices[action.device as usize]?,
                 adam_id: product.adam_id.clone(),
                 bundle_id: product.bundle_id.clone(),
                 kind: action.kind,
                 uuid: context.entropy.uuid().to_string(),
-            }
+            })
         })
         .collect();
     let (now, index) = (context.clock.now(), context.index.clone());
@@ -203,9 +261,19 @@ fn record_one(w: &Write<'_>, task: &Task, now: Timestamp) -> Result<bool, Operat
             return Ok(false);
         }
         CommandKind::Install => {
-            let fits = matches!(pair.progress.app, App::None | App::Removed | App::InstallRetry);
-            if !fits || !assignments::is_settled(w, &task.adam_id, &Holder::Serial(device.serial.clone()))? {
+            let refused = matches!(pair.progress.app, App::Rejected | App::Failed);
+            let fits = refused || matches!(pair.progress.app, App::None | App::Removed | App::InstallRetry);
+            let licensed = |w| -> Result<bool, StoreError> {
+                let serial = model::Holder::Serial(device.serial.clone());
+                Ok(assignments::is_settled(w, &task.adam_id, &serial)?
+                    || snapshot::person_holds(w, &task.adam_id, &device.serial)?)
+            };
+            if !fits || !licensed(w)? {
                 return Ok(false);
+            }
+            // Asked anew: what failed before does not count.
+            if refused {
+                pair.progress.tries = 0;
             }
             let Ok(adam_id) = task.adam_id.parse() else { return Ok(false) };
             pair.progress.app = App::InstallQueued;
@@ -287,6 +355,8 @@ pub async fn run(context: Shared) {
 pub(super) fn verb_words(verb: Verb) -> &'static str {
     match verb {
         Verb::Associate => "wanted by a deployment, and a licence is free",
-        Verb::Disassociate => "not on the device any more, and not wanted by any deployment",
+        Verb::Disassociate => {
+            "not on the device any more, and not wanted by any deployment; or its deadline has passed"
+        }
     }
 }

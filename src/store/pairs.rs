@@ -67,14 +67,19 @@ pub fn all(connection: &Connection) -> Result<Vec<Pair>, StoreError> {
     rows(connection, &format!("SELECT {COLUMNS} FROM pair"), [], read)
 }
 
-/// Keeps a pair.
+/// Keeps a pair. Since when an app is declined or failed for good (5 and 7) is noted with it.
 pub fn put(connection: &Connection, pair: &Pair, now: Timestamp) -> Result<(), StoreError> {
     let progress = &pair.progress;
     execute(
         connection,
-        "INSERT INTO pair (device_id, adam_id, app, app_status, reason, ours, command, tries, looks, due, changed_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-         ON CONFLICT DO UPDATE SET app = excluded.app, app_status = excluded.app_status, reason = excluded.reason,
+        "INSERT INTO pair (device_id, adam_id, app, app_status, reason, ours, command, tries, looks, due, changed_at, since)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, CASE WHEN ?3 IN (5, 7) THEN ?11 END)
+         ON CONFLICT DO UPDATE SET since = CASE
+                 WHEN pair.app = excluded.app THEN pair.since
+                 WHEN excluded.app IN (5, 7) THEN excluded.changed_at
+                 WHEN pair.app IN (5, 7) THEN NULL
+                 ELSE pair.since END,
+             app = excluded.app, app_status = excluded.app_status, reason = excluded.reason,
              ours = excluded.ours, command = excluded.command, tries = excluded.tries, looks = excluded.looks,
              due = excluded.due, changed_at = excluded.changed_at",
         params![
@@ -99,5 +104,18 @@ pub fn forget_apps(connection: &Connection, device: DeviceId, now: Timestamp) ->
     for pair in of_device(connection, device)? {
         put(connection, &Pair { progress: Progress::default(), command: None, ..pair }, now)?;
     }
+    Ok(())
+}
+
+/// Notes since when a pair is on its way out; `None`: it is not any more. Since when an app is declined or failed stays.
+pub fn note_leaving(
+    connection: &Connection,
+    device: DeviceId,
+    adam_id: &str,
+    since: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE pair SET since = ?3 WHERE device_id = ?1 AND adam_id = ?2 AND app NOT IN (5, 7)
+        AND (since IS NULL) <> (?3 IS NULL)";
+    execute(connection, sql, params![device.0, adam_id, since.map(micros)])?;
     Ok(())
 }

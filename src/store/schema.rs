@@ -13,7 +13,7 @@ use rusqlite_migration::{M, Migrations};
 use super::StoreError;
 use crate::fault;
 
-const STEPS: [&str; 12] = [
+const STEPS: [&str; 13] = [
     include_str!("migrations/001_first.sql"),
     include_str!("migrations/002_safety.sql"),
     include_str!("migrations/003_users.sql"),
@@ -23,6 +23,7 @@ const STEPS: [&str; 12] = [
     include_str!("migrations/007_own_licences.sql"),
     include_str!("migrations/008_requests_as_tasks.sql"),
     include_str!("migrations/009_groups.sql"),
+    include_str!("migrations/010_exits.sql"),
     include_str!("migrations/011_directory.sql"),
     include_str!("migrations/012_hands.sql"),
     include_str!("migrations/013_safety.sql"),

@@ -1,3 +1,5 @@
+mod facts;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -132,13 +134,19 @@ fn a_database_of_a_newer_vppd_is_refused() {
     assert!(error.to_string().contains("newer vppd"), "{error}");
 }
 
+fn settings() -> snapshot::Settings {
+    let day = Duration::from_secs(24 * 3600);
+    let deadlines = crate::licensing::Deadlines { offline: 30 * day, silent: None, rejected: 7 * day };
+    snapshot::Settings { us: "us".into(), deadlines, grace: 7 * day }
+}
+
 #[tokio::test]
 async fn free_licences_are_what_nobody_holds_awaits_or_has_just_given_back() {
     let (_folder, store) = open();
     let free = |store: &Store| {
         let store = store.clone();
         async move {
-            let loaded = store.read(|c| snapshot::load(c, "us", now())).await.unwrap();
+            let loaded = store.read(|c| snapshot::load(c, &settings(), now())).await.unwrap();
             loaded.snapshot.assets[0].free
         }
     };
@@ -206,7 +214,7 @@ async fn a_full_listing_becomes_visible_as_a_whole() {
     let (_folder, store) = open();
     let count = |store: &Store| {
         let store = store.clone();
-        async move { store.read(|c| snapshot::load(c, "us", now())).await.unwrap().counts[0].held }
+        async move { store.read(|c| snapshot::load(c, &settings(), now())).await.unwrap().counts[0].held }
     };
     let id = store
         .write(|w| -> Result<LocationId, StoreError> {

@@ -26,8 +26,8 @@ use super::request::in_time;
 use crate::operations::tokens::{manage, removal};
 use crate::operations::view::{AppQuery, ErrorBody};
 use crate::operations::{
-    Kind, OperationError, Shared, alerts, backup, catalogue, deployments, differences, doctor, enrol, look, pause,
-    safety, shortage, subscriptions, sync, tasks, tokens,
+    Kind, OperationError, Shared, alerts, backup, catalogue, deployments, differences, doctor, enrol, explain, look,
+    pause, safety, shortage, subscriptions, sync, tasks, tokens,
 };
 
 /// `?all=true` on a list of alerts: those that have passed, too.
@@ -42,6 +42,14 @@ struct Alerts {
 struct Chosen {
     #[serde(default)]
     location: Option<String>,
+}
+
+/// `?serial=SERIAL&app=APP`: the pairs of a device, or one of them.
+#[derive(serde::Deserialize)]
+struct Explained {
+    serial: String,
+    #[serde(default)]
+    app: Option<String>,
 }
 
 /// Requests are small.
@@ -135,6 +143,12 @@ pub fn router(context: Shared) -> Router {
         )
         .route("/deployments/{id}", get(show_deployment).post(edit_deployment).delete(remove_deployment))
         .route("/enrolment-profiles", post(make_profile))
+        .route(
+            "/plan/explain",
+            get(|State(c): State<Shared>, query: Query<Explained>| async move {
+                reply(explain::explain(&c, query.0.serial, query.0.app).await)
+            }),
+        )
         .route("/plan", get(|State(c): State<Shared>| async move { reply(look::plan(&c).await) }))
         .route("/plan/confirm", post(confirm_plan))
         .route(

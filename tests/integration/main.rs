@@ -17,6 +17,7 @@ mod docs;
 mod doors;
 mod drift;
 mod error_numbers;
+mod exits;
 mod foreign_tools;
 mod fuzz_seeds;
 mod independent;

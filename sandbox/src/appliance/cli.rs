@@ -191,6 +191,7 @@ pub enum Stage {
     Installing,
     WaitingForPerson,
     Installed,
+    LicenceHeld,
     Rejected,
     Failed,
     Removing,

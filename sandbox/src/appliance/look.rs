@@ -89,6 +89,7 @@ fn is_resting(pair: &PairRow, silent: &Silent) -> bool {
     licence_rests
         && match pair.stage {
             Stage::Installed
+            | Stage::LicenceHeld
             | Stage::WaitingForLicence
             | Stage::Rejected
             | Stage::Failed

@@ -1,5 +1,6 @@
 use super::*;
-use crate::licensing::{Asset, Device, Location, Pair, Product};
+use crate::licensing::worlds::{device, owned, small};
+use crate::licensing::{Pair, Snapshot};
 
 fn at(hour: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + 3600 * hour).unwrap()
@@ -9,28 +10,16 @@ fn asset(location: u32) -> AssetOf {
     AssetOf { location, adam_id: "7".into(), pricing_param: "STDQ".into() }
 }
 
-/// Two locations that own app 7, an enrolled device D0 and one that left, D1, with these pairs.
-fn snapshot(pairs: Vec<Pair>) -> Snapshot {
-    let location = |name: &str| Location { name: name.into(), writable: true };
-    let owned = |location| Asset {
-        product: 0,
-        location,
-        pricing_param: "STDQ".into(),
-        device_assignable: true,
-        revocable: true,
-        unlimited: false,
-        free: 3,
-    };
-    let device = |serial: &str, enrolled| Device { serial: serial.into(), enrolled, enrolled_at: at(0) };
-    Snapshot {
-        now: at(10),
-        locations: vec![location("Leeds"), location("York")],
-        products: vec![Product { adam_id: "7".into(), bundle_id: None }],
-        assets: vec![owned(0), owned(1)],
-        devices: vec![device("D0", true), device("D1", false)],
-        rules: vec![],
-        pairs,
-    }
+/// Two locations that own app 7, an enrolled device D0 and one that left, D1, of which one has this pair.
+fn snapshot(of: usize, pair: Option<Pair>) -> Snapshot {
+    let mut snapshot = small(3, vec![device("D0", 0), device("D1", 0)]);
+    snapshot.devices[1].standing = Standing::Left { at: at(1) };
+    snapshot.products[0].adam_id = "7".into();
+    snapshot.locations.push(snapshot.locations[0].clone());
+    snapshot.assets.push(owned(0, 1, 3));
+    snapshot.rules.clear();
+    snapshot.rows[of] = pair.into_iter().collect();
+    snapshot
 }
 
 /// A row in short: cause, location, where to, holder, licences.
@@ -80,7 +69,7 @@ fn changed_counts_are_bought_refunded_or_transferred() {
             .collect();
         for counted in [counted, backwards] {
             let beside = Beside { counted, same_time: Duration::from_secs(12 * 3600), ..Beside::default() };
-            assert_eq!(short(differences(&snapshot(vec![]), &beside)), expected, "{what}");
+            assert_eq!(short(differences(&snapshot(0, None), &beside)), expected, "{what}");
         }
     }
 }
@@ -93,7 +82,7 @@ fn changes_of_different_assets_are_no_transfer() {
         same_time: Duration::from_secs(3600),
         ..Beside::default()
     };
-    let causes: Vec<Cause> = differences(&snapshot(vec![]), &beside).into_iter().map(|row| row.cause).collect();
+    let causes: Vec<Cause> = differences(&snapshot(0, None), &beside).into_iter().map(|row| row.cause).collect();
     assert_eq!(causes, [Cause::Refunded, Cause::Bought]);
 }
 
@@ -116,8 +105,8 @@ fn what_devices_have_and_hold_is_compared() {
         (1, Licence::None, true, App::Installed, None),
     ];
     for (device, licence, ours, app, expected) in table {
-        let pair = Pair { licence, app, ours, asset: 1, ..Pair::unknown(0, device) };
-        let rows = short(differences(&snapshot(vec![pair]), &Beside::default()));
+        let pair = Pair { licence, app, ours, asset: 1, ..Pair::unknown(0) };
+        let rows = short(differences(&snapshot(device, Some(pair)), &Beside::default()));
         let expected: Vec<Short> =
             expected.into_iter().map(|(cause, location)| (cause, location, None, format!("D{device}"), 1)).collect();
         assert_eq!(rows, expected, "D{device}: {licence:?}, {app:?}, ours: {ours}");
@@ -127,14 +116,14 @@ fn what_devices_have_and_hold_is_compared() {
 #[test]
 fn strangers_and_what_was_taken_back_have_a_row_each() {
     let (stranger, user) = (Holder::Serial("X9".into()), Holder::User("someone".into()));
-    let lost = Pair { app: App::Installed, ours: true, ..Pair::unknown(0, 0) };
+    let lost = Pair { app: App::Installed, ours: true, ..Pair::unknown(0) };
     let beside = Beside {
         strangers: vec![(asset(1), user, false), (asset(0), stranger, false)],
         taken_back: vec![(asset(0), Holder::Serial("D0".into()), at(4))],
         unlisted: vec![(asset(1), 2)],
         ..Beside::default()
     };
-    let rows = differences(&snapshot(vec![lost]), &beside);
+    let rows = differences(&snapshot(0, Some(lost)), &beside);
     assert_eq!(rows[1].seen_at, Some(at(4)));
     let expected: Vec<Short> = vec![
         (Cause::AssignedOutside, Some(0), None, "X9".into(), 1),

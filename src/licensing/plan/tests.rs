@@ -1,69 +1,81 @@
 use super::*;
-use crate::licensing::snapshot::{Device, Location, Product, Rule};
-use crate::model::{App, Purpose, SerialNumber, Target};
-use proptest::prelude::*;
-
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(second).unwrap()
-}
-
-fn device(serial: &str, enrolled_at: i64) -> Device {
-    Device { serial: serial.into(), enrolled: true, enrolled_at: at(enrolled_at) }
-}
-
-fn asset(product: u32, location: u32, free: u32) -> Asset {
-    Asset {
-        product,
-        location,
-        pricing_param: "STDQ".into(),
-        device_assignable: true,
-        revocable: true,
-        unlimited: false,
-        free,
-    }
-}
-
-fn rule(id: i64, product: u32, target: Target, purpose: Purpose) -> Rule {
-    Rule { id, product, target, purpose, created_at: at(id) }
-}
-
-/// One location, one app, `licences` free of it, required everywhere.
-fn small(licences: u32, devices: Vec<Device>) -> Snapshot {
-    Snapshot {
-        now: at(1000),
-        locations: vec![Location { name: "Leeds".into(), writable: true }],
-        products: vec![Product { adam_id: "361309726".into(), bundle_id: Some("com.apple.Pages".into()) }],
-        assets: vec![asset(0, 0, licences)],
-        devices,
-        rules: vec![rule(1, 0, Target::AllDevices, Purpose::Required)],
-        pairs: Vec::new(),
-    }
-}
+use crate::licensing::step::Blocked;
+use crate::licensing::worlds::{at, device, location, owned, person, product, rule, small, with_person};
+use crate::licensing::{Device, Licence, Pair, Rule, Seat, Standing, Whom};
+use crate::model::{App, LicenceKind, Purpose};
 
 fn step_of(plan: &Plan, product: u32, device: u32) -> Step {
     plan.steps.iter().find(|s| (s.product, s.device) == (product, device)).map_or(Step::Nothing, |s| s.step)
+}
+
+fn seat_of(plan: &Plan, product: u32, person: u32) -> Step {
+    plan.seats.iter().find(|s| (s.product, s.person) == (product, person)).map_or(Step::Nothing, |s| s.step)
+}
+
+fn held(app: App) -> Pair {
+    Pair { licence: Licence::Assigned, app, ours: true, ..Pair::unknown(0) }
+}
+
+fn commands(plan: &Plan) -> Vec<(u32, CommandKind)> {
+    plan.actions.commands.iter().map(|action| (action.device, action.kind)).collect()
+}
+
+const GIVE: Step = Step::Associate { asset: 0 };
+
+fn wait(position: u32) -> Step {
+    Step::WaitForLicence { position }
+}
+
+/// Three devices, A, B and C, that enrolled in this order.
+fn abc() -> Vec<Device> {
+    vec![device("A", 1), device("B", 2), device("C", 3)]
 }
 
 #[test]
 fn short_of_licences_first_come_is_first_served_and_the_rest_wait_in_line() {
     let snapshot = small(2, vec![device("C", 30), device("A", 20), device("B", 20), device("D", 10)]);
     let plan = plan(&snapshot);
-    assert_eq!(step_of(&plan, 0, 3), Step::Associate { asset: 0 });
-    assert_eq!(step_of(&plan, 0, 1), Step::Associate { asset: 0 });
-    assert_eq!(step_of(&plan, 0, 2), Step::WaitForLicence { position: 1 });
-    assert_eq!(step_of(&plan, 0, 0), Step::WaitForLicence { position: 2 });
-    assert_eq!(plan.licences, [LicenceAction { location: 0, verb: Verb::Associate, pairs: vec![(0, 1), (0, 3)] }]);
-    assert_eq!(plan.commands, []);
+    assert_eq!([3, 1, 2, 0].map(|device| step_of(&plan, 0, device)), [GIVE, GIVE, wait(1), wait(2)]);
+    let given =
+        LicenceAction { location: 0, holders: Holders::Devices, verb: Verb::Associate, pairs: vec![(0, 1), (0, 3)] };
+    assert_eq!(plan.actions.licences, [given]);
+    assert_eq!(plan.actions.commands, []);
+    assert_eq!(plan.actions.short, [0]);
+}
+
+#[test]
+fn priority_goes_before_time_and_by_hand_before_priority() {
+    let mut snapshot = small(1, abc());
+    let urgent = Rule { priority: 5, ..rule(9, 0, Whom::Device(2), Purpose::Required) };
+    snapshot.rules.push(urgent);
+    let steps = |snapshot: &Snapshot| [0, 1, 2].map(|device| step_of(&plan(snapshot), 0, device));
+    assert_eq!(steps(&snapshot), [wait(1), wait(2), GIVE]);
+    snapshot.by_hand.push(crate::licensing::ByHand {
+        product: 0,
+        holder: Holder::Device(1),
+        assigned: true,
+        location: None,
+        install: true,
+        decided_at: at(900),
+    });
+    assert_eq!(steps(&snapshot), [wait(2), GIVE, wait(1)]);
 }
 
 #[test]
 fn the_next_location_serves_when_the_first_has_run_out() {
-    let mut snapshot = small(1, vec![device("A", 1), device("B", 2)]);
-    snapshot.locations.push(Location { name: "York".into(), writable: true });
-    snapshot.assets.push(asset(0, 1, 5));
-    let plan = plan(&snapshot);
-    assert_eq!(step_of(&plan, 0, 0), Step::Associate { asset: 0 });
-    assert_eq!(step_of(&plan, 0, 1), Step::Associate { asset: 1 });
+    let mut snapshot = small(1, abc());
+    snapshot.locations.push(location("York"));
+    snapshot.assets.push(owned(0, 1, 1));
+    let steps = |snapshot: &Snapshot| [0, 1, 2].map(|device| step_of(&plan(snapshot), 0, device));
+    assert_eq!(steps(&snapshot), [GIVE, Step::Associate { asset: 1 }, wait(1)]);
+    // Leeds is for group 7 alone, and only C is in it: the others do not keep its licence from it.
+    snapshot.locations[0].groups = Box::from([7]);
+    snapshot.devices[2].groups = Box::from([7]);
+    assert_eq!(steps(&snapshot), [Step::Associate { asset: 1 }, wait(1), GIVE]);
+    // The deployment may use Leeds alone.
+    snapshot.rules[0].locations = Box::from([0]);
+    let nowhere = Step::Blocked(Blocked::NoAllowedLocation);
+    assert_eq!(steps(&snapshot), [nowhere, nowhere, GIVE]);
 }
 
 #[test]
@@ -79,176 +91,259 @@ fn what_cannot_be_done_says_why() {
 }
 
 #[test]
-fn the_exception_for_one_device_beats_the_rule_for_all() {
-    let mut snapshot = small(5, vec![device("A", 1), device("B", 2)]);
-    let serial = SerialNumber::read("B").unwrap();
-    snapshot.rules.push(rule(2, 0, Target::Serial(serial), Purpose::Uninstall));
-    snapshot.pairs = vec![Pair { licence: Licence::Assigned, app: App::Installed, ours: true, ..Pair::unknown(0, 1) }];
-    let plan = plan(&snapshot);
-    assert_eq!(step_of(&plan, 0, 0), Step::Associate { asset: 0 });
-    assert_eq!(step_of(&plan, 0, 1), Step::Remove);
-    assert_eq!(plan.commands, [CommandAction { product: 0, device: 1, kind: CommandKind::Remove }]);
+fn a_quota_is_never_exceeded_whatever_is_free() {
+    let mut snapshot = small(10, abc());
+    snapshot.rules[0].quota = Some(2);
+    let steps = |snapshot: &Snapshot| [0, 1, 2].map(|device| step_of(&plan(snapshot), 0, device));
+    assert_eq!(steps(&snapshot), [GIVE, GIVE, Step::WaitForQuota { position: 1 }]);
+    assert_eq!(plan(&snapshot).actions.short, [0u32; 0], "more licences would not help");
+    snapshot.rows[2] = [held(App::Installed)].into();
+    assert_eq!(steps(&snapshot), [GIVE, Step::WaitForQuota { position: 1 }, Step::Satisfied], "what is held counts");
+}
+
+#[test]
+fn a_wave_lets_so_many_first_installs_go_at_once() {
+    let mut snapshot = small(0, vec![device("A", 3), device("B", 2), device("C", 1), device("D", 0)]);
+    snapshot.rules[0].wave = Some(2);
+    for place in 0..4 {
+        snapshot.rows[place] = [held(App::None)].into();
+    }
+    assert_eq!(commands(&plan(&snapshot)), [(2, CommandKind::Install), (3, CommandKind::Install)]);
+    assert_eq!(step_of(&plan(&snapshot), 0, 0), Step::AwaitWave);
+    snapshot.rows[3] = [Pair { due: 2000, ..held(App::Working) }].into();
+    assert_eq!(commands(&plan(&snapshot)), [(2, CommandKind::Install)], "one is under way");
+    snapshot.rows[2] = [held(App::InstallRetry)].into();
+    let all = commands(&plan(&snapshot));
+    assert_eq!(all, [(1, CommandKind::Install), (2, CommandKind::Install)], "a second try is no first install");
 }
 
 #[test]
 fn an_assignment_made_elsewhere_is_adopted_and_not_given_again() {
     let mut snapshot = small(0, vec![device("A", 1)]);
-    snapshot.pairs = vec![Pair { licence: Licence::Assigned, ..Pair::unknown(0, 0) }];
+    snapshot.rows[0] = [Pair { licence: Licence::Assigned, ..Pair::unknown(0) }].into();
     let plan = plan(&snapshot);
-    assert_eq!(plan.adopt, [(0, 0)]);
-    assert_eq!(plan.licences, []);
+    assert_eq!(plan.actions.adopt, [(0, Holder::Device(0))]);
+    assert_eq!(plan.actions.licences, []);
     assert_eq!(step_of(&plan, 0, 0), Step::Install);
 }
 
 #[test]
 fn a_pair_that_waits_for_a_time_names_it() {
     let mut snapshot = small(0, vec![device("A", 1)]);
-    let waiting = Pair { licence: Licence::Assigned, app: App::Working, ours: true, due: 1030, ..Pair::unknown(0, 0) };
-    snapshot.pairs = vec![waiting];
-    assert_eq!(plan(&snapshot).next_due, Some(at(1030)));
+    snapshot.rows[0] = [Pair { due: 1030, ..held(App::Working) }].into();
+    assert_eq!(plan(&snapshot).actions.next_due, Some(at(1030)));
     snapshot.now = at(1030);
     let later = plan(&snapshot);
-    assert_eq!(later.next_due, None);
-    assert_eq!(later.commands, [CommandAction { product: 0, device: 0, kind: CommandKind::Verify }]);
+    assert_eq!(later.actions.next_due, None);
+    assert_eq!(commands(&later), [(0, CommandKind::Verify)]);
 }
 
 #[test]
-fn a_device_without_deployment_that_left_gives_back_only_what_was_ours() {
+fn a_device_that_left_gives_back_only_what_was_ours() {
     let mut snapshot = small(0, vec![device("A", 1), device("B", 1)]);
-    snapshot.rules.clear();
-    snapshot.devices.iter_mut().for_each(|d| d.enrolled = false);
-    let held = Pair { licence: Licence::Assigned, app: App::Installed, ..Pair::unknown(0, 0) };
-    snapshot.pairs = vec![Pair { ours: true, ..held }, Pair { device: 1, ..held }];
+    snapshot.devices.iter_mut().for_each(|device| device.standing = Standing::Left { at: at(5) });
+    snapshot.rows[0] = [held(App::Installed)].into();
+    snapshot.rows[1] = [Pair { ours: false, ..held(App::Installed) }].into();
     let plan = plan(&snapshot);
-    assert_eq!(plan.licences, [LicenceAction { location: 0, verb: Verb::Disassociate, pairs: vec![(0, 0)] }]);
+    assert_eq!(
+        plan.actions.licences.iter().map(|a| (a.verb, &a.pairs[..])).collect::<Vec<_>>(),
+        [(Verb::Disassociate, &[(0, 0)][..])]
+    );
 }
 
-prop_compose! {
-    fn snapshots()(
-        free in proptest::collection::vec(0..6u32, 1..6),
-        serials in proptest::collection::btree_set("[A-D]{3}", 1..12),
-        enrolled in proptest::collection::vec((any::<bool>(), 0..5i64), 12),
-        rules in proptest::collection::vec((0..3u32, 0..14usize, any::<bool>(), 1..9i64), 0..6),
-        pairs in proptest::collection::btree_map((0..3u32, 0..12u32), (0..4usize, 0..12u8, any::<bool>(), 990..1010i64), 0..20),
-    ) -> Snapshot {
-        let serials: Vec<String> = serials.into_iter().collect();
-        let devices: Vec<Device> = serials.iter().zip(&enrolled)
-            .map(|(serial, &(enrolled, when))| Device { enrolled, ..device(serial, when) }).collect();
-        let licences = [Licence::None, Licence::Requested, Licence::Assigned, Licence::Returning];
-        let assets: Vec<Asset> = (0u32..).zip(&free).map(|(i, &free)| asset(i % 3, i / 3, free)).collect();
-        Snapshot {
-            now: at(1000),
-            locations: vec![Location { name: "a".into(), writable: true }, Location { name: "b".into(), writable: true }],
-            products: (0..3).map(|i| Product { adam_id: i.to_string(), bundle_id: Some(i.to_string()) }).collect(),
-            rules: (1i64..).zip(rules).map(|(id, (product, who, required, when))| Rule {
-                created_at: at(when),
-                ..rule(id, product,
-                    serials.get(who).map_or(Target::AllDevices, |s| Target::Serial(SerialNumber::read(s).unwrap())),
-                    if required { Purpose::Required } else { Purpose::Uninstall })
-            }).collect(),
-            pairs: pairs.into_iter()
-                .filter(|((_, d), _)| (*d as usize) < devices.len())
-                .map(|((product, device), (licence, app, ours, due))| Pair {
-                    product, device, due, asset: product % free.len() as u32, licence: licences[licence],
-                    app: App::from_code(app).unwrap(), ours, sent: due % 2 == 0,
-                }).collect(),
-            assets, devices,
-        }
+#[test]
+fn a_silent_device_is_treated_as_gone_until_it_is_heard_of() {
+    let mut snapshot = small(0, vec![device("A", 1)]);
+    snapshot.deadlines.silent = Some(std::time::Duration::from_secs(600));
+    snapshot.devices[0].last_seen = Some(at(500));
+    snapshot.rows[0] = [held(App::Installed)].into();
+    assert_eq!(plan(&snapshot).actions.next_due, Some(at(1100)));
+    snapshot.now = at(1100);
+    assert_eq!(step_of(&plan(&snapshot), 0, 0), Step::Disassociate { asset: 0 });
+    snapshot.devices[0].last_seen = Some(at(1100));
+    assert_eq!(step_of(&plan(&snapshot), 0, 0), Step::Satisfied);
+}
+
+#[test]
+fn the_offline_limit_counts_from_when_the_pair_was_first_unwanted() {
+    let mut snapshot = small(0, vec![device("A", 1)]);
+    snapshot.rules.clear();
+    let waiting = Pair { sent: true, ..held(App::RemoveQueued) };
+    snapshot.rows[0] = [waiting].into();
+    let first = plan(&snapshot);
+    assert_eq!(first.actions.leaving, [(0, 0, true)]);
+    assert_eq!(step_of(&first, 0, 0), Step::AwaitRemoval);
+    snapshot.rows[0] = [Pair { since: 1000, ..waiting }].into();
+    let noted = plan(&snapshot);
+    assert_eq!((noted.actions.leaving, noted.actions.next_due), (vec![], Some(at(1500))));
+    snapshot.now = at(1500);
+    assert_eq!(step_of(&plan(&snapshot), 0, 0), Step::Disassociate { asset: 0 });
+    snapshot.rules = vec![rule(1, 0, Whom::AllDevices, Purpose::Required)];
+    assert_eq!(plan(&snapshot).actions.leaving, [(0, 0, false)], "wanted again: the limit is off");
+}
+
+#[test]
+fn a_refused_install_gives_its_licence_back_and_asks_again_only_when_told_anew() {
+    let mut snapshot = small(0, vec![device("A", 1)]);
+    snapshot.rows[0] = [Pair { since: 900, ..held(App::Rejected) }].into();
+    let early = plan(&snapshot);
+    assert_eq!((step_of(&early, 0, 0), early.actions.next_due), (Step::Rejected, Some(at(1200))));
+    snapshot.now = at(1200);
+    assert_eq!(step_of(&plan(&snapshot), 0, 0), Step::Disassociate { asset: 0 });
+    snapshot.rows[0] = [Pair { since: 900, app: App::Rejected, ..Pair::unknown(0) }].into();
+    assert_eq!(step_of(&plan(&snapshot), 0, 0), Step::Rejected, "no licence is asked for again");
+    snapshot.rules.push(Rule { created_at: at(1100), ..rule(2, 0, Whom::Device(0), Purpose::Required) });
+    assert_eq!(step_of(&plan(&snapshot), 0, 0), wait(1), "a newer deployment asks once more");
+}
+
+/// A and B belong to one person, C to nobody; user licences for all of them.
+fn people(licences: u32) -> Snapshot {
+    let mut snapshot = small(licences, abc());
+    with_person(&mut snapshot, person("u1", &[0]), &[0, 1]);
+    snapshot.rules[0].kind = LicenceKind::User;
+    snapshot
+}
+
+#[test]
+fn one_user_licence_serves_all_devices_of_a_person() {
+    let mut snapshot = people(5);
+    let first = plan(&snapshot);
+    assert_eq!(seat_of(&first, 0, 0), GIVE);
+    assert_eq!(
+        [0, 1, 2].map(|device| step_of(&first, 0, device)),
+        [Step::AwaitSeat, Step::AwaitSeat, Step::Blocked(Blocked::NoPerson)]
+    );
+    let [given] = &first.actions.licences[..] else { panic!("{:?}", first.actions.licences) };
+    assert_eq!((given.holders, &given.pairs[..]), (Holders::Persons, &[(0, 0)][..]));
+    snapshot.seats[0] = [Seat { licence: Licence::Assigned, ours: true, ..Seat::unknown(0) }].into();
+    assert_eq!(commands(&plan(&snapshot)), [(0, CommandKind::Install), (1, CommandKind::Install)]);
+    snapshot.seats[0] = Box::default();
+    snapshot.persons[0].registered = Box::default();
+    assert_eq!(seat_of(&plan(&snapshot), 0, 0), Step::Blocked(Blocked::NotRegistered));
+}
+
+#[test]
+fn a_user_licence_goes_back_when_no_device_of_the_person_wants_or_has_the_app() {
+    let mut snapshot = people(5);
+    snapshot.seats[0] = [Seat { licence: Licence::Assigned, ours: true, ..Seat::unknown(0) }].into();
+    let installed = Pair { app: App::Installed, ours: true, ..Pair::unknown(0) };
+    snapshot.rows[0] = [installed].into();
+    snapshot.rules[0].whom = Whom::Device(1);
+    let plan_a = plan(&snapshot);
+    assert_eq!((step_of(&plan_a, 0, 0), seat_of(&plan_a, 0, 0)), (Step::Remove, Step::LicenceHeld));
+    snapshot.rules.clear();
+    snapshot.rows[0] = [Pair { app: App::RemoveUnconfirmed, since: 1, due: 2000, ..installed }].into();
+    snapshot.now = at(500);
+    assert_eq!(seat_of(&plan(&snapshot), 0, 0), Step::LicenceHeld, "the device has not confirmed");
+    assert_eq!(plan(&snapshot).actions.next_due, Some(at(501)));
+    snapshot.now = at(501);
+    assert_eq!(seat_of(&plan(&snapshot), 0, 0), Step::Disassociate { asset: 0 }, "the offline limit");
+    snapshot.now = at(500);
+    snapshot.rows[0] = [Pair { app: App::Removed, ..installed }].into();
+    assert_eq!(seat_of(&plan(&snapshot), 0, 0), Step::Disassociate { asset: 0 }, "confirmed");
+    // A person who left: the app goes first, then the licence.
+    let mut left = people(5);
+    left.seats[0] = snapshot.seats[0].clone();
+    left.rows[0] = [installed].into();
+    left.persons[0].leaves_at = Some(at(1000));
+    let after = plan(&left);
+    assert_eq!((step_of(&after, 0, 0), seat_of(&after, 0, 0)), (Step::Remove, Step::LicenceHeld));
+}
+
+#[test]
+fn device_if_possible_takes_the_device_where_it_can() {
+    let mut snapshot = people(5);
+    snapshot.rules[0].kind = LicenceKind::DeviceIfPossible;
+    snapshot.devices[1].takes_licences = false;
+    let plan_a = plan(&snapshot);
+    assert_eq!([0, 1, 2].map(|device| step_of(&plan_a, 0, device)), [GIVE, Step::AwaitSeat, GIVE]);
+    snapshot.assets[0].device_assignable = false;
+    assert_eq!(step_of(&plan(&snapshot), 0, 0), Step::AwaitSeat);
+    // What the device holds stays its own, also when user licences are wanted.
+    snapshot.rules[0].kind = LicenceKind::User;
+    snapshot.rows[0] = [held(App::Installed)].into();
+    assert_eq!(step_of(&plan(&snapshot), 0, 0), Step::Satisfied);
+}
+
+#[test]
+fn a_book_goes_to_people_without_a_device_and_stays_for_good() {
+    let mut snapshot = small(1, abc());
+    let reader = with_person(&mut snapshot, person("u1", &[0]), &[0]);
+    snapshot.products[0].book = true;
+    snapshot.assets[0].revocable = false;
+    snapshot.persons[0].groups = Box::from([4]);
+    snapshot.rules = vec![rule(1, 0, Whom::Group(4), Purpose::Required)];
+    assert_eq!(seat_of(&plan(&snapshot), 0, reader), GIVE);
+    assert_eq!(step_of(&plan(&snapshot), 0, 0), Step::Nothing, "no device is told of it");
+    snapshot.seats[0] = [Seat { licence: Licence::Assigned, ours: true, ..Seat::unknown(0) }].into();
+    snapshot.rules.clear();
+    assert_eq!(seat_of(&plan(&snapshot), 0, reader), Step::Blocked(Blocked::Irrevocable));
+}
+
+#[test]
+fn the_written_rules_decide_in_their_order() {
+    let mut snapshot = small(9, abc());
+    snapshot.products.push(product("2"));
+    let group = |id, purpose| rule(id, 0, Whom::Group(1), purpose);
+    snapshot.devices[0].groups = Box::from([1, 2]);
+    snapshot.rows[0] = [held(App::Installed)].into();
+    let table = [
+        ("a group beats all devices", vec![group(2, Purpose::Uninstall)], Step::Remove),
+        (
+            "one device beats its group",
+            vec![group(2, Purpose::Uninstall), rule(3, 0, Whom::Device(0), Purpose::Required)],
+            Step::Satisfied,
+        ),
+        (
+            "priority beats both",
+            vec![
+                Rule { priority: 1, ..rule(2, 0, Whom::AllDevices, Purpose::Uninstall) },
+                rule(3, 0, Whom::Device(0), Purpose::Required),
+            ],
+            Step::Remove,
+        ),
+        (
+            "uninstall beats required, required beats available",
+            vec![group(2, Purpose::Required), group(3, Purpose::Uninstall), group(4, Purpose::Available)],
+            Step::Remove,
+        ),
+        (
+            "an excluded group is not spoken of",
+            vec![Rule { excluded: Box::from([2]), ..group(2, Purpose::Uninstall) }],
+            Step::Satisfied,
+        ),
+    ];
+    let all = snapshot.rules.clone();
+    for (what, more, expected) in table {
+        snapshot.rules = all.iter().cloned().chain(more).collect();
+        assert_eq!(step_of(&plan(&snapshot), 0, 0), expected, "{what}");
     }
 }
 
-/// The snapshot after Apple and the devices did everything the plan asked for.
-fn apply(snapshot: &Snapshot, plan: &Plan) -> Snapshot {
-    let mut next = snapshot.clone();
-    let mut pairs: std::collections::BTreeMap<(u32, u32), Pair> =
-        next.pairs.iter().map(|p| ((p.product, p.device), *p)).collect();
-    for PairStep { product, device, step } in &plan.steps {
-        let pair = pairs.entry((*product, *device)).or_insert(Pair::unknown(*product, *device));
-        match *step {
-            Step::Associate { asset } => {
-                (pair.licence, pair.asset, pair.ours) = (Licence::Assigned, asset, true);
-                next.assets[asset as usize].free -= 1;
-            }
-            Step::Disassociate { asset } => {
-                pair.licence = Licence::None;
-                next.assets[asset as usize].free += 1;
-            }
-            Step::AwaitAssignment => pair.licence = Licence::Assigned,
-            Step::AwaitReturn => pair.licence = Licence::None,
-            Step::Install => pair.app = App::InstallQueued,
-            Step::AwaitInstallAnswer => pair.app = App::Working,
-            Step::Verify if pair.app == App::RemoveUnconfirmed || pair.app == App::RemoveRetry => {
-                pair.app = App::Removed;
-            }
-            Step::Verify | Step::AwaitInstall | Step::AwaitPerson => pair.app = App::Installed,
-            Step::WithdrawInstall => pair.app = App::None,
-            Step::WithdrawRemove => pair.app = App::Installed,
-            Step::Remove => pair.app = App::RemoveQueued,
-            Step::AwaitRemoval => pair.app = App::Removed,
-            Step::AwaitRetry => pair.due = 0,
-            _ => {}
-        }
-    }
-    next.pairs = pairs.into_values().collect();
-    next
-}
-
-proptest! {
-    #[test]
-    fn no_asset_goes_over_its_count(snapshot in snapshots()) {
-        let plan = plan(&snapshot);
-        for (index, asset) in (0u32..).zip(&snapshot.assets) {
-            let given = plan.steps.iter().filter(|s| s.step == Step::Associate { asset: index }).count();
-            prop_assert!(given <= asset.free as usize);
-        }
-    }
-
-    #[test]
-    fn nobody_waits_while_a_licence_is_free(snapshot in snapshots()) {
-        let plan = plan(&snapshot);
-        for step in &plan.steps {
-            if matches!(step.step, Step::WaitForLicence { .. }) {
-                for (index, asset) in (0u32..).zip(&snapshot.assets) {
-                    if asset.product == step.product {
-                        let given = plan.steps.iter().filter(|s| s.step == Step::Associate { asset: index }).count();
-                        prop_assert_eq!(given, asset.free as usize);
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_order_of_devices_and_rules_does_not_matter(snapshot in snapshots()) {
-        let named = |snapshot: &Snapshot| {
-            let mut steps: Vec<(u32, String, Step)> = plan(snapshot).steps.iter()
-                .map(|s| (s.product, snapshot.devices[s.device as usize].serial.clone(), s.step)).collect();
-            steps.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-            steps
-        };
-        let mut other = snapshot.clone();
-        other.devices.reverse();
-        other.rules.reverse();
-        let last = other.devices.len() as u32 - 1;
-        other.pairs.iter_mut().for_each(|p| p.device = last - p.device);
-        other.pairs.sort_by_key(|p| (p.product, p.device));
-        prop_assert_eq!(named(&snapshot), named(&other));
-    }
-
-    #[test]
-    fn following_plans_comes_to_rest_as_wanted_or_short(snapshot in snapshots()) {
-        let mut now = snapshot;
-        for _ in 0..20 {
-            let next = apply(&now, &plan(&now));
-            if next.pairs == now.pairs { break; }
-            now = next;
-        }
-        let end = plan(&now);
-        prop_assert_eq!(&end.licences, &[]);
-        prop_assert_eq!(&end.commands, &[]);
-        for step in &end.steps {
-            prop_assert!(matches!(step.step, Step::Satisfied | Step::Rejected | Step::GaveUp | Step::Removed
-                | Step::WaitForLicence { .. } | Step::Blocked(_)), "{:?}", step);
-        }
-    }
+#[test]
+fn a_licence_given_by_hand_needs_no_device_and_one_taken_by_hand_stays_away() {
+    let mut snapshot = small(1, abc());
+    snapshot.rules.clear();
+    snapshot.devices[0].standing = Standing::Named;
+    let hand = |assigned, holder| crate::licensing::ByHand {
+        product: 0,
+        holder,
+        assigned,
+        location: None,
+        install: true,
+        decided_at: at(900),
+    };
+    snapshot.by_hand = vec![hand(true, Holder::Device(0))];
+    assert_eq!(step_of(&plan(&snapshot), 0, 0), GIVE);
+    snapshot.rows[0] = [held(App::None)].into();
+    assert_eq!(step_of(&plan(&snapshot), 0, 0), Step::LicenceHeld);
+    snapshot.rules = vec![rule(1, 0, Whom::Device(1), Purpose::Required)];
+    snapshot.by_hand = vec![hand(false, Holder::Device(1))];
+    snapshot.rows[1] = [held(App::Installed)].into();
+    assert_eq!(step_of(&plan(&snapshot), 0, 1), Step::Remove);
+    assert_eq!(
+        step_of(&plan(&snapshot), 0, 0),
+        Step::Disassociate { asset: 0 },
+        "not enrolled, and nothing speaks of it"
+    );
 }

@@ -162,6 +162,8 @@ pub enum Stage {
     /// The device asks its user.
     WaitingForPerson,
     Installed,
+    /// The licence is held, and no install is wanted.
+    LicenceHeld,
     /// The person declined.
     Rejected,
     /// Given up after retries; the reason says which.
@@ -184,6 +186,7 @@ impl Stage {
             Stage::Installing => "installing",
             Stage::WaitingForPerson => "waiting-for-person",
             Stage::Installed => "installed",
+            Stage::LicenceHeld => "licence-held",
             Stage::Rejected => "rejected",
             Stage::Failed => "failed",
             Stage::Removing => "removing",

@@ -129,7 +129,7 @@ fn went_through(
                 known.ours = false;
                 // With the licence goes what failed or was declined: a later deployment starts with a clean slate. An app that
                 // is there is still there.
-                if matches!(known.progress.app, App::None | App::Rejected | App::InstallRetry | App::Failed) {
+                if matches!(known.progress.app, App::None | App::InstallRetry) {
                     known.progress = Default::default();
                 }
                 pairs::put(connection, &known, settlement.now)?;

@@ -1,13 +1,3 @@
--- What Apple refused for a user and an app: asked again after a pause.
-CREATE TABLE seat_refusal (
-    client_user_id TEXT NOT NULL,
-    adam_id TEXT NOT NULL,
-    tries INTEGER NOT NULL,
-    due INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    PRIMARY KEY (client_user_id, adam_id)
-) STRICT, WITHOUT ROWID;
-
 -- Licences that a person told vppd to take back, until they are back: whoever gave them.
 CREATE TABLE reclaim (
     location_id INTEGER NOT NULL REFERENCES location (id) ON DELETE CASCADE,
