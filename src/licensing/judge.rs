@@ -241,13 +241,18 @@ pub(super) fn judge_seat(
     let seat = snapshot.seat(product, person).unwrap_or(&unknown);
     let own = rules.for_person(snapshot, product, person);
     let mut present = false;
-    let mut best =
-        own.filter(|it| it.purpose == Purpose::Required).map(|it| (-i64::from(it.priority), it.since, it.by));
+    // Of several that want it: the one before the others in the line, then the older deployment.
+    let older = |by: By| match by {
+        By::Rule(rule) => snapshot.rules[rule as usize].id,
+        By::Hand(_) => i64::MIN,
+    };
+    let wish = |priority: i32, since: Timestamp, by: By| (-i64::from(priority), since, older(by), by);
+    let mut best = own.filter(|it| it.purpose == Purpose::Required).map(|it| wish(it.priority, it.since, it.by));
     for one in uses {
         match one {
             Use::Present => present = true,
             Use::Wanted { by, priority, since } => {
-                let wanted = (-i64::from(priority), since, by);
+                let wanted = wish(priority, since, by);
                 best = Some(best.map_or(wanted, |known| known.min(wanted)));
             }
         }
@@ -269,7 +274,7 @@ pub(super) fn judge_seat(
         revocable: held.is_none_or(|asset| asset.revocable),
     };
     let step = next_for_seat(seat, &around);
-    let claim = best.filter(|_| step == Step::NeedsLicence).map(|(priority, since, by)| Claim {
+    let claim = best.filter(|_| step == Step::NeedsLicence).map(|(priority, since, _, by)| Claim {
         holder: Holder::Person(person),
         by,
         priority: -priority as i32,
