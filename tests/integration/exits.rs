@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sandbox::apns::{AnswerRule, PushAnswer};
 use sandbox::device::Person;
+use vppd::clock::Clock;
 use vppd::operations::deployments;
 use vppd::operations::view::*;
 use vppd::store::StoreError;
@@ -16,6 +17,12 @@ fn days(count: u64) -> Duration {
     Duration::from_secs(24 * 3600 * count)
 }
 
+/// An appliance with short deadlines.
+async fn start(clock: Clock, licences: i64) -> App {
+    let deadlines = "[licences]\noffline-limit = \"3d\"\nsilent-after = \"8d\"\nrejected-after = \"2d\"\n";
+    App::start_with(clock, &[(READER, licences)], |text| format!("{text}{deadlines}")).await
+}
+
 async fn sql(app: &App, statement: &str) {
     let statement = statement.to_owned();
     let done = app.context.store.write(move |w| -> Result<(), StoreError> { Ok(w.execute_batch(&statement)?) });
@@ -24,9 +31,9 @@ async fn sql(app: &App, statement: &str) {
 }
 
 #[test]
-fn a_declined_install_gives_its_licence_back_after_a_week_and_does_not_ask_again_by_itself() {
+fn a_declined_install_gives_its_licence_back_after_a_while_and_does_not_ask_again_by_itself() {
     story(|clock| async move {
-        let app = App::start(clock, &[(READER, 4)]).await;
+        let app = start(clock, 4).await;
         app.add_token("Leeds", false).await.unwrap();
         let mut specs = devices(0, 1);
         let serial = specs[0].serial.clone();
@@ -34,7 +41,7 @@ fn a_declined_install_gives_its_licence_back_after_a_week_and_does_not_ask_again
         specs[0].person = Person::Decline { after: Duration::from_secs(30) };
         app.enrol(specs).await;
         app.deploy(READER, "all-devices", PurposeView::Required).await;
-        app.wait(days(6)).await;
+        app.wait(days(1)).await;
         assert_eq!(app.stages(READER).await, counts([(Stage::Rejected, 1)]));
         assert_eq!(app.holders(READER).len(), 1);
         let told = cli(&app, &["plan", "--explain", &serial]).await;
@@ -44,7 +51,7 @@ fn a_declined_install_gives_its_licence_back_after_a_week_and_does_not_ask_again
         assert!(text.contains("required for all devices, licence device: decides"), "{text}");
         app.wait(days(2)).await;
         assert_eq!(app.holders(READER).len(), 0);
-        app.wait(days(10)).await;
+        app.wait(days(2)).await;
         assert_eq!((app.stages(READER).await, app.holders(READER).len()), (counts([(Stage::Rejected, 1)]), 0));
         assert_eq!(app.fleet.view()[0].counters.commands["InstallApplication"], 1);
         // A newer deployment asks once more.
@@ -58,7 +65,7 @@ fn a_declined_install_gives_its_licence_back_after_a_week_and_does_not_ask_again
 #[test]
 fn a_removal_that_no_device_confirms_gives_its_licence_back_after_the_offline_limit() {
     story(|clock| async move {
-        let app = App::start(clock, &[(READER, 4)]).await;
+        let app = start(clock, 4).await;
         app.add_token("Leeds", false).await.unwrap();
         app.enrol(devices(0, 1)).await;
         let deployment = app.deploy(READER, "all-devices", PurposeView::Required).await;
@@ -68,7 +75,7 @@ fn a_removal_that_no_device_confirms_gives_its_licence_back_after_the_offline_li
         let answer = PushAnswer::ServiceUnavailable;
         app.sandbox.apns.add_answer(AnswerRule { answer, token_prefix: None, next: None });
         deployments::remove(&app.context, deployment.id, "test").await.unwrap();
-        app.wait(days(29)).await;
+        app.wait(days(2)).await;
         assert_eq!((app.stages(READER).await, app.holders(READER).len()), (counts([(Stage::Removing, 1)]), 1));
         app.wait(days(2)).await;
         assert_eq!(app.holders(READER).len(), 0);
@@ -79,12 +86,11 @@ fn a_removal_that_no_device_confirms_gives_its_licence_back_after_the_offline_li
 #[test]
 fn a_device_that_is_silent_for_too_long_gives_its_licences_back_and_gets_them_again_when_it_comes() {
     story(|clock| async move {
-        let edit = |text: String| format!("{text}[licences]\nsilent-after = \"20d\"\n");
-        let app = App::start_with(clock, &[(READER, 4)], edit).await;
+        let app = start(clock, 4).await;
         app.add_token("Leeds", false).await.unwrap();
         app.enrol(devices(0, 1)).await;
         app.deploy(READER, "all-devices", PurposeView::Required).await;
-        app.wait(days(19)).await;
+        app.wait(days(7)).await;
         assert_eq!((app.stages(READER).await, app.holders(READER).len()), (counts([(Stage::Installed, 1)]), 1));
         app.wait(days(2)).await;
         assert_eq!(app.holders(READER).len(), 0);

@@ -189,22 +189,16 @@ pub(super) fn devices(connection: &Connection, behind: &mut Behind, snapshot: &m
     Ok(())
 }
 
-/// Which groups of devices each serial number is in.
-fn groups_of_devices(connection: &Connection, behind: &Behind) -> Result<HashMap<String, Box<[u32]>>, StoreError> {
-    let mut groups = HashMap::<String, Vec<u32>>::new();
-    rows(connection, "SELECT serial, group_id FROM group_serial", [], |row| {
-        if let Some(&group) = behind.group_of.get(&row.get(1)?) {
-            groups.entry(row.get(0)?).or_default().push(group);
-        }
-        Ok(())
-    })?;
-    Ok(groups.into_iter().map(|(serial, list)| (serial, sorted(list))).collect())
+/// Which groups of devices each device is in; those of kind 'rule' have no members here.
+fn groups_of_devices(connection: &Connection, behind: &Behind) -> Result<HashMap<i64, Box<[u32]>>, StoreError> {
+    let sql = "SELECT d.id, g.group_id FROM group_serial g JOIN device d ON d.serial = g.serial";
+    listed(connection, sql, &behind.group_of)
 }
 
 fn read_device(
     row: &rusqlite::Row<'_>,
     behind: &Behind,
-    groups: &HashMap<String, Box<[u32]>>,
+    groups: &HashMap<i64, Box<[u32]>>,
 ) -> Result<Device, StoreError> {
     let (serial, state): (String, String) = (row.get(1)?, row.get(2)?);
     let authenticated_at = time(row.get(4)?)?;
@@ -220,7 +214,7 @@ fn read_device(
         last_seen: maybe_time(row.get(6)?)?,
         takes_licences: takes_licences(&product_name, &os_version),
         person: person.and_then(|id| behind.person_of.get(&id).copied()),
-        groups: groups.get(&serial).cloned().unwrap_or_default(),
+        groups: groups.get(&row.get(0)?).cloned().unwrap_or_default(),
         serial,
     })
 }
