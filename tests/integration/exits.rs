@@ -72,7 +72,7 @@ fn a_removal_that_no_device_confirms_gives_its_licence_back_after_the_offline_li
         app.wait(minutes(30)).await;
         assert_eq!(app.stages(READER).await, counts([(Stage::Installed, 1)]));
         // From now on no push reaches the device.
-        let answer = PushAnswer::ServiceUnavailable;
+        let answer = PushAnswer::Canned { status: 200, body: String::new() };
         app.sandbox.apns.add_answer(AnswerRule { answer, token_prefix: None, next: None });
         deployments::remove(&app.context, deployment.id, "test").await.unwrap();
         app.wait(days(2)).await;
