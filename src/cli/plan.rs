@@ -6,7 +6,6 @@ use super::Session;
 use super::app::title;
 use super::client::segment;
 use super::output::Page;
-use super::table::Grid;
 use super::table::{Grid, clean, count};
 use crate::operations::view::{ConfirmedView, ExplanationView, PairView, PlanView};
 

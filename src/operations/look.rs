@@ -11,7 +11,6 @@ use super::notifications::channel;
 use super::reconcile::{Planned, limits, make_plan, named, verb_words};
 use super::view::*;
 use super::{OperationError, Shared, device_notes, groups, safety};
-use crate::apple::Limits as AppleLimits;
 use crate::clock::after;
 use crate::config::{Sync, show_duration};
 use crate::licensing::explain::{Names, explain};
@@ -594,14 +593,14 @@ pub async fn plan(context: &Shared) -> Result<PlanView, OperationError> {
     for action in &planned.plan.actions.licences {
         let limits = limits(action.holders, &apple);
         for rectangle in rectangles(&action.pairs, limits) {
-            let (assets, serials) = named(planned, action.holders, &rectangle);
+            let (assets, holders) = named(planned, action.holders, &rectangle);
             let names = assets.iter().map(|(adam_id, _)| seen.catalogue.name(adam_id)).collect();
             licences.push(LicenceActionView {
                 location: snapshot.locations[action.location as usize].name.clone(),
                 verb: action.verb.word().into(),
                 adam_ids: assets.into_iter().map(|(adam_id, _)| adam_id).collect(),
                 names,
-                serials,
+                serials: holders.ids().to_vec(),
                 why: verb_words(action.verb).into(),
             });
         }

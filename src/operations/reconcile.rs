@@ -31,7 +31,7 @@ pub struct Planned {
 }
 
 /// What the settings say to the facts of a plan.
-pub(super) fn settings(context: &Shared) -> snapshot::Settings {
+pub(in crate::operations) fn settings(context: &Shared) -> snapshot::Settings {
     let licences = &context.config().licences;
     let deadlines =
         Deadlines { offline: licences.offline_limit, silent: licences.silent_after, rejected: licences.rejected_after };

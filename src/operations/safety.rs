@@ -4,9 +4,9 @@
 use super::reconcile::Planned;
 use super::view::{ConfirmedView, HeldView};
 use super::{OperationError, Shared, alerts, notify_after};
-use crate::licensing::plan::{CommandKind, LicenceAction};
+use crate::licensing::plan::{CommandKind, Holders, LicenceAction};
 use crate::licensing::safety::Net;
-use crate::licensing::{Licence, Step, Verb};
+use crate::licensing::{Device, Licence, Step, Verb};
 use crate::model::LocationId;
 use crate::store::alerts::NewAlert;
 use crate::store::safety::{self, Doubted, Held};
@@ -77,22 +77,27 @@ pub async fn screen(context: &Shared, planned: &mut Planned) -> Result<(), Opera
 /// itself: its licences are not counted as leaving.
 fn leaving(planned: &Planned) -> (u64, u64) {
     let snapshot = &planned.loaded.snapshot;
-    let ours = snapshot.pairs.iter().filter(|pair| pair.ours && pair.licence != Licence::None).count();
+    let pairs = snapshot.rows.iter().flat_map(|row| row.iter().map(|pair| (pair.ours, pair.licence)));
+    let seats = snapshot.seats.iter().flat_map(|row| row.iter().map(|seat| (seat.ours, seat.licence)));
+    let ours = pairs.chain(seats).filter(|(ours, licence)| *ours && *licence != Licence::None).count();
     let goes =
         |step: &Step| matches!(step, Step::Remove | Step::AwaitRemoval | Step::Disassociate { .. } | Step::AwaitReturn);
-    let enrolled = |device: u32| snapshot.devices.get(device as usize).is_some_and(|device| device.enrolled);
+    let enrolled = |device: u32| snapshot.devices.get(device as usize).is_some_and(Device::enrolled);
     let leaving = planned.plan.steps.iter().filter(|one| goes(&one.step) && enrolled(one.device)).count();
-    (leaving as u64, ours as u64)
+    let seats = planned.plan.seats.iter().filter(|one| goes(&one.step)).count();
+    ((leaving + seats) as u64, ours as u64)
 }
 
 fn keep_back(planned: &mut Planned) {
     let devices = &planned.loaded.snapshot.devices;
-    let enrolled = |device: u32| devices.get(device as usize).is_some_and(|device| device.enrolled);
-    planned.plan.commands.retain(|action| action.kind != CommandKind::Remove);
-    for LicenceAction { verb, pairs, .. } in &mut planned.plan.licences {
-        pairs.retain(|(_, device)| *verb == Verb::Associate || !enrolled(*device));
+    let enrolled = |device: u32| devices.get(device as usize).is_some_and(Device::enrolled);
+    let actions = &mut planned.plan.actions;
+    actions.commands.retain(|action| action.kind != CommandKind::Remove);
+    for LicenceAction { verb, holders, pairs, .. } in &mut actions.licences {
+        let (verb, holders) = (*verb, *holders);
+        pairs.retain(|(_, holder)| verb == Verb::Associate || (holders == Holders::Devices && !enrolled(*holder)));
     }
-    planned.plan.licences.retain(|action| !action.pairs.is_empty());
+    actions.licences.retain(|action| !action.pairs.is_empty());
 }
 
 fn held_alert(held: &Held) -> NewAlert {

@@ -103,9 +103,10 @@ async fn sums(context: &Shared, planned: &Planned) -> Result<BTreeMap<String, Su
             sum.standing.free += u64::from(asset.free);
         }
     }
-    for step in &planned.plan.steps {
-        if matches!(step.step, Step::WaitForLicence { .. }) {
-            by_product[step.product as usize].standing.waiting += 1;
+    let pairs = planned.plan.steps.iter().map(|one| (one.product, one.step));
+    for (product, step) in pairs.chain(planned.plan.seats.iter().map(|one| (one.product, one.step))) {
+        if matches!(step, Step::WaitForLicence { .. }) {
+            by_product[product as usize].standing.waiting += 1;
         }
     }
     let today = today(context);

@@ -10,7 +10,7 @@ use crate::licensing::registration::Wanted;
 use crate::model::{Holder, HolderKind, LocationId, SerialNumber};
 use crate::operations::catalogue::{Catalogue, resolve};
 use crate::operations::tokens::removal::why_not_revoke;
-use crate::operations::{OperationError, Shared};
+use crate::operations::{OperationError, Shared, reconcile};
 use crate::store::devices::DeviceState;
 use crate::store::persons::Person;
 use crate::store::{StoreError, assets, assignments, devices, events, locations, persons, snapshot, users};
@@ -95,7 +95,7 @@ pub(super) struct Apps {
 
 impl Apps {
     pub fn load(c: &Connection, context: &Shared, now: Timestamp) -> Result<Apps, StoreError> {
-        let loaded = snapshot::load(c, &context.mdm_id, now)?;
+        let loaded = snapshot::load(c, &reconcile::settings(context), now)?;
         let why_not: HashMap<LocationId, String> = locations::all(c)?
             .iter()
             .map(|location| {
@@ -106,7 +106,7 @@ impl Apps {
             .collect();
         let mut offers: HashMap<String, Vec<Offer>> = HashMap::new();
         for asset in &loaded.snapshot.assets {
-            let location = loaded.locations[asset.location as usize];
+            let location = loaded.behind.locations[asset.location as usize];
             let adam_id = loaded.snapshot.products[asset.product as usize].adam_id.clone();
             offers.entry(adam_id).or_default().push(Offer {
                 location,

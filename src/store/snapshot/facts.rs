@@ -9,8 +9,9 @@ use rusqlite::{Connection, params};
 use super::{Behind, Counts};
 use crate::clock::after;
 use crate::licensing::{Asset, ByHand, Device, Holder, Location, Person, Rule, Snapshot, Standing, Whom};
-use crate::model::{DeviceId, LicenceKind, PersonId, Purpose, Target, UserStatus};
-use crate::store::{StoreError, locations as kept, maybe_time, rows, time};
+use crate::model::{DeviceId, GroupId, GroupKind, LicenceKind, PersonId, Purpose, Target, UserStatus};
+use crate::store::membership::Membership;
+use crate::store::{StoreError, groups, locations as kept, maybe_time, rows, safety, time};
 
 /// How long after its Authenticate a device may take to be enrolled.
 const ENROLS_WITHIN: Duration = Duration::from_secs(3600);
@@ -31,6 +32,7 @@ pub(super) fn locations(
     snapshot: &mut Snapshot,
 ) -> Result<(), StoreError> {
     let all = kept::all(connection)?;
+    let doubted = safety::doubted(connection)?;
     behind.locations = all.iter().map(|location| location.id).collect();
     behind.location_of = behind.locations.iter().map(|id| id.0).zip(0u32..).collect();
     let sql = "SELECT location_id, group_id FROM location_group";
@@ -41,8 +43,9 @@ pub(super) fn locations(
             let accepted = matches!(location.token_state, kept::TokenState::Valid | kept::TokenState::Unreachable);
             let ours = location.owner.as_ref().is_some_and(|owner| owner.id == us);
             let current = location.expires_at > snapshot.now && !location.full_sync_first && !location.leaving;
+            let believed = !doubted.contains_key(&location.id);
             let groups = groups.get(&location.id.0).cloned().unwrap_or_default();
-            Location { name: location.name.clone(), writable: accepted && ours && current, groups }
+            Location { name: location.name.clone(), writable: accepted && ours && current && believed, groups }
         })
         .collect();
     Ok(())
@@ -169,7 +172,7 @@ pub(super) fn persons(
 
 const DEVICES: &str = "
     SELECT d.id, d.serial, d.state, d.enrolled_at, d.authenticated_at, d.checked_out_at, d.last_seen, d.product_name,
-        d.os_version, n.person_id
+        d.os_version, n.person_id, d.removed_at
     FROM device d LEFT JOIN device_note n ON n.serial = d.serial AND d.serial <> '' ORDER BY d.id";
 
 pub(super) fn devices(connection: &Connection, behind: &mut Behind, snapshot: &mut Snapshot) -> Result<(), StoreError> {
@@ -189,10 +192,25 @@ pub(super) fn devices(connection: &Connection, behind: &mut Behind, snapshot: &m
     Ok(())
 }
 
-/// Which groups of devices each device is in; those of kind 'rule' have no members here.
+/// Which groups of devices each device is in: by list, and by rule.
 fn groups_of_devices(connection: &Connection, behind: &Behind) -> Result<HashMap<i64, Box<[u32]>>, StoreError> {
     let sql = "SELECT d.id, g.group_id FROM group_serial g JOIN device d ON d.serial = g.serial";
-    listed(connection, sql, &behind.group_of)
+    let mut listed = listed(connection, sql, &behind.group_of)?;
+    let rules: Vec<GroupId> =
+        groups::all(connection)?.iter().filter(|group| group.kind == GroupKind::Rule).map(|group| group.id).collect();
+    if rules.is_empty() {
+        return Ok(listed);
+    }
+    let membership = Membership::load(connection)?;
+    for device in &membership.devices {
+        let met = rules.iter().filter(|group| membership.has(**group, device));
+        let met: Vec<u32> = met.filter_map(|group| behind.group_of.get(&group.0)).copied().collect();
+        if !met.is_empty() {
+            let known = listed.remove(&device.id.0).unwrap_or_default();
+            listed.insert(device.id.0, sorted(known.into_iter().chain(met).collect()));
+        }
+    }
+    Ok(listed)
 }
 
 fn read_device(
@@ -203,11 +221,13 @@ fn read_device(
     let (serial, state): (String, String) = (row.get(1)?, row.get(2)?);
     let authenticated_at = time(row.get(4)?)?;
     let person: Option<i64> = row.get(9)?;
+    let removed_at = maybe_time(row.get(10)?)?;
     let (product_name, os_version): (String, String) = (row.get(7)?, row.get(8)?);
     Ok(Device {
-        standing: match state.as_str() {
-            "enrolled" => Standing::Enrolled,
-            "enrolling" => Standing::Enrolling { until: after(authenticated_at, ENROLS_WITHIN) },
+        standing: match (state.as_str(), removed_at) {
+            (_, Some(at)) => Standing::Left { at },
+            ("enrolled", None) => Standing::Enrolled,
+            ("enrolling", None) => Standing::Enrolling { until: after(authenticated_at, ENROLS_WITHIN) },
             _ => Standing::Left { at: maybe_time(row.get(5)?)?.unwrap_or(authenticated_at) },
         },
         enrolled_at: maybe_time(row.get(3)?)?.unwrap_or(authenticated_at),
