@@ -234,7 +234,8 @@ async fn json_is_printed_as_the_server_has_sent_it() {
     let (result, printed) = ask_at(&socket, &["deploy", "list"]).await;
     result.unwrap();
     assert!(
-        printed.ends_with(" 1  361309726  required  all-devices        3  2026-11-02 06:00  361309726  root\n"),
+        printed
+            .ends_with(" 1  361309726  required  all-devices        3  device   2026-11-02 06:00  361309726  root\n"),
         "{printed}"
     );
 }

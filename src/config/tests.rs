@@ -74,6 +74,7 @@ fn what_the_shipped_file_calls_not_set_are_the_files_that_can_be_named_and_a_few
         "#no-proxy = ",
         "#key-id = ",
         "#team-id = ",
+        "#silent-after = ",
     ];
     let more: usize = more.iter().map(|key| SHIPPED.matches(key).count()).sum();
     assert_eq!((faults.len(), files.len() + more), (0, SHIPPED.matches(NOT_SET).count()));

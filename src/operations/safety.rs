@@ -4,10 +4,10 @@
 use super::reconcile::Planned;
 use super::view::{ConfirmedView, HeldView};
 use super::{OperationError, Shared, alerts, notify_after};
-use crate::licensing::plan::{CommandKind, Holders, LicenceAction};
+use crate::licensing::plan::{CommandKind, Holders, LicenceAction, PairStep};
 use crate::licensing::safety::Net;
-use crate::licensing::{Device, Licence, Step, Verb};
-use crate::model::LocationId;
+use crate::licensing::{Device, Licence, Snapshot, Step, Verb};
+use crate::model::{App, LocationId};
 use crate::store::alerts::NewAlert;
 use crate::store::safety::{self, Doubted, Held};
 use crate::store::{self, StoreError, Write, assignments, audit, locations};
@@ -73,19 +73,36 @@ pub async fn screen(context: &Shared, planned: &mut Planned) -> Result<(), Opera
     Ok(())
 }
 
-/// How many of our licences leave devices that are here, and how many there are in all. A device that left has decided for
-/// itself: its licences are not counted as leaving.
+/// How many of our licences leave devices and people that are here, and how many there are in all. A device that left has
+/// decided for itself: its licences are not counted as leaving.
 fn leaving(planned: &Planned) -> (u64, u64) {
     let snapshot = &planned.loaded.snapshot;
     let pairs = snapshot.rows.iter().flat_map(|row| row.iter().map(|pair| (pair.ours, pair.licence)));
     let seats = snapshot.seats.iter().flat_map(|row| row.iter().map(|seat| (seat.ours, seat.licence)));
     let ours = pairs.chain(seats).filter(|(ours, licence)| *ours && *licence != Licence::None).count();
-    let goes =
-        |step: &Step| matches!(step, Step::Remove | Step::AwaitRemoval | Step::Disassociate { .. } | Step::AwaitReturn);
     let enrolled = |device: u32| snapshot.devices.get(device as usize).is_some_and(Device::enrolled);
-    let leaving = planned.plan.steps.iter().filter(|one| goes(&one.step) && enrolled(one.device)).count();
-    let seats = planned.plan.seats.iter().filter(|one| goes(&one.step)).count();
+    let leaving = planned.plan.steps.iter().filter(|one| enrolled(one.device) && pair_leaves(snapshot, one)).count();
+    let seats = planned.plan.seats.iter().filter(|one| leaves(one.step)).count();
     ((leaving + seats) as u64, ours as u64)
+}
+
+fn leaves(step: Step) -> bool {
+    matches!(step, Step::Remove | Step::AwaitRemoval | Step::Disassociate { .. } | Step::AwaitReturn)
+}
+
+/// Whether a licence of ours is on its way out: from the command to remove the app until Apple has the licence back, also
+/// while the device is asked, or Apple has refused it for now.
+fn pair_leaves(snapshot: &Snapshot, one: &PairStep) -> bool {
+    let row = snapshot.rows.get(one.device as usize);
+    let pair = row.and_then(|row| row.iter().find(|pair| pair.product == one.product));
+    let Some(pair) = pair.filter(|pair| pair.ours && pair.licence != Licence::None) else { return leaves(one.step) };
+    let going = matches!(pair.app, App::RemoveQueued | App::RemoveUnconfirmed | App::RemoveRetry | App::Removed);
+    let still_there = matches!(pair.app, App::Working | App::WaitingForPerson | App::Installed | App::InstallQueued);
+    match one.step {
+        Step::Verify => going,
+        Step::AwaitRetry => pair.licence == Licence::Assigned && !still_there && pair.app != App::InstallRetry,
+        step => leaves(step),
+    }
 }
 
 fn keep_back(planned: &mut Planned) {

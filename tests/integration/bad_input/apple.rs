@@ -19,7 +19,7 @@ use crate::captured;
 use crate::support::*;
 
 /// Tables that tell of what was asked, and not of what is known.
-const BESIDE: &[&str] = &["task", "appliance", "alert", "contract_drift", "app_info", "app_icon"];
+const BESIDE: &[&str] = &["task", "appliance", "alert", "contract_drift", "app_info", "app_icon", "licence_usage"];
 
 fn canned(status: u16, content_type: &str, headers: &[(&str, &str)], body: &str) -> Fault {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
