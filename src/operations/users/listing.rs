@@ -42,6 +42,7 @@ pub(super) async fn catch_up_when_due(
     let next = async || context.store.read(move |c| users::next_read(c, id, now)).await;
     if next().await?.is_some_and(|at| at <= now) {
         catch_up(context, round).await?;
+        context.plan_now.notify_one();
     }
     Ok(next().await?)
 }

@@ -404,8 +404,9 @@ async fn settle(
     if freed {
         // Their licences are free again; the listing says which.
         sync::full(context, round).await?;
-        context.plan_now.notify_one();
     }
+    // Who is registered now can hold licences.
+    context.plan_now.notify_one();
     Ok(())
 }
 
