@@ -137,6 +137,7 @@ pub struct DeploymentView {
 /// `GET /v1/deployments/{id}`, answer to adding, editing and trying one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DeploymentDetailView {
+    #[serde(flatten)]
     pub deployment: DeploymentView,
     pub preview: PreviewView,
 }
