@@ -6,6 +6,7 @@
 
 mod alert;
 mod app;
+mod apply;
 mod backup;
 mod by_hand;
 mod check;
@@ -16,6 +17,7 @@ mod device;
 mod directory;
 mod doctor;
 mod enrol;
+mod export;
 mod files;
 mod foreign_users;
 mod generate;
@@ -130,6 +132,10 @@ pub enum Command {
     /// Say which apps go to which devices
     #[command(subcommand)]
     Deploy(deploy::Command),
+    /// Write groups, deployments and token settings as a file
+    Export(export::Export),
+    /// Make groups, deployments and token settings as a file says
+    Apply(apply::Apply),
     /// Give licences by hand to devices or people, whatever the deployments say
     Assign(by_hand::Assign),
     /// Take licences from devices or people by hand, whatever the deployments say
@@ -227,6 +233,8 @@ async fn ask(command: Command, session: &Session) -> anyhow::Result<()> {
         Command::Device(command) => device::run(command, session).await,
         Command::Enrol(command) => enrol::run(command, session).await,
         Command::Deploy(command) => deploy::run(command, session).await,
+        Command::Export(arguments) => export::run(arguments, session).await,
+        Command::Apply(arguments) => apply::run(arguments, session).await,
         Command::Assign(arguments) => by_hand::assign(arguments, session).await,
         Command::Revoke(arguments) => by_hand::revoke(arguments, session).await,
         Command::Release(arguments) => by_hand::release(arguments, session).await,
@@ -249,7 +257,9 @@ fn explain(error: &anyhow::Error) -> String {
         (_, Some(error)) => error.advice.clone(),
         _ => String::new(),
     };
-    let message = table::clean(&format!("{error:#}"));
+    // Only what is wrong with a file has several lines.
+    let lines: Vec<String> = format!("{error:#}").lines().map(table::clean).collect();
+    let message = lines.join("\n  ");
     if advice.is_empty() { format!("vppd: {message}") } else { format!("vppd: {message}\n  {}", table::clean(&advice)) }
 }
 

@@ -48,8 +48,9 @@ pub use proxy::Proxy;
 pub use server::Server;
 pub use sync::Sync;
 
-use problem::Fault;
-use reader::{NamedFile, Reader};
+pub(crate) use problem::Fault;
+use reader::NamedFile;
+pub(crate) use reader::{Places, Reader, Section};
 
 /// Where the package puts the file.
 pub const DEFAULT_PATH: &str = "/etc/vppd/vppd.toml";
@@ -149,6 +150,15 @@ fn read(text: &str) -> (Config, Vec<Fault>, Vec<NamedFile>) {
     let named = |file: &NamedFile| SettingsFile { key: file.key.clone(), path: file.path.clone() };
     let config = Config { files: files.iter().map(named).collect(), ..config };
     (config, problem::merge(text, syntax, faults), files)
+}
+
+/// Takes another TOML document apart as the settings are taken apart, and notes what is wrong with it in the same way.
+pub(crate) fn read_document<T>(text: &str, read: impl FnOnce(&mut Reader<'_>) -> T) -> (T, Vec<Fault>) {
+    let (document, syntax) = DeTable::parse_recoverable(text);
+    let mut reader = Reader::new(document.get_ref());
+    let value = read(&mut reader);
+    let (faults, _) = reader.finish();
+    (value, problem::merge(text, syntax, faults))
 }
 
 fn finish(name: &str, text: &str, config: Config, faults: Vec<Fault>) -> Result<Config, ConfigErrors> {

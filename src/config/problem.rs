@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// A problem as the reader finds it, by byte positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     pub span: Range<usize>,
     pub message: String,
     pub advice: String,
@@ -51,7 +51,7 @@ impl std::error::Error for ConfigErrors {}
 const EXCERPT: usize = 160;
 
 impl ConfigErrors {
-    pub(super) fn new(file: &str, text: &str, mut faults: Vec<Fault>) -> ConfigErrors {
+    pub(crate) fn new(file: &str, text: &str, mut faults: Vec<Fault>) -> ConfigErrors {
         faults.sort_by_key(|fault| (fault.missing, fault.span.start));
         let problems = faults.into_iter().map(|fault| Problem {
             position: (!text.is_empty() && !fault.missing).then(|| Position::of(text, &fault.span)),

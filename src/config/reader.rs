@@ -16,22 +16,38 @@ use super::duration;
 use super::problem::Fault;
 
 /// Reads one document and gathers what is wrong with it.
-pub(super) struct Reader<'d> {
+pub(crate) struct Reader<'d> {
     document: &'d DeTable<'d>,
     known: BTreeMap<&'static str, Vec<&'static str>>,
+    /// Those of `known` that are lists of tables.
+    lists: Vec<&'static str>,
     faults: Vec<Fault>,
     files: Vec<NamedFile>,
 }
 
 /// A file that the settings name.
-pub(super) struct NamedFile {
+pub(crate) struct NamedFile {
     pub key: String,
     pub path: PathBuf,
     span: Range<usize>,
 }
 
+/// Where an entry of a list and its keys stand.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places {
+    header: Range<usize>,
+    keys: BTreeMap<&'static str, Range<usize>>,
+}
+
+impl Places {
+    /// The value of `key`, or the entry when it has no such key.
+    pub fn of(&self, key: &str) -> Range<usize> {
+        self.keys.get(key).unwrap_or(&self.header).clone()
+    }
+}
+
 /// One section while it is read. A section that is absent reads as an empty one.
-pub(super) struct Section<'r, 'd> {
+pub(crate) struct Section<'r, 'd> {
     pub name: &'static str,
     table: Option<&'d DeTable<'d>>,
     header: Range<usize>,
@@ -42,7 +58,7 @@ pub(super) struct Section<'r, 'd> {
 
 impl<'d> Reader<'d> {
     pub fn new(document: &'d DeTable<'d>) -> Reader<'d> {
-        Reader { document, known: BTreeMap::new(), faults: Vec::new(), files: Vec::new() }
+        Reader { document, known: BTreeMap::new(), lists: Vec::new(), faults: Vec::new(), files: Vec::new() }
     }
 
     /// Reads the section `name` with `read`; a name with a dot is a section within a section.
@@ -66,6 +82,35 @@ impl<'d> Reader<'d> {
         value
     }
 
+    /// Reads each table of the list `[[name]]` with `read`; `None` when the document does not have it. `name = []` is an
+    /// empty one.
+    pub fn tables<T>(&mut self, name: &'static str, mut read: impl FnMut(&mut Section<'_, 'd>) -> T) -> Option<Vec<T>> {
+        self.lists.push(name);
+        let mut keys = Vec::new();
+        let found = self.document.get_key_value(name);
+        let all = found.map(|(key, value)| {
+            let entry = |item: &'d Spanned<DeValue<'d>>| Some((item.span(), item.get_ref().as_table()?));
+            let entries =
+                value.get_ref().as_array().and_then(|list| list.iter().map(entry).collect::<Option<Vec<_>>>());
+            let entries = entries.unwrap_or_else(|| {
+                let advice =
+                    format!("write [[{name}]] on a line of its own, and the keys below it; `{name} = []` for none");
+                self.faults.push(fault(key.span(), format!("`{name}` is a list"), advice));
+                Vec::new()
+            });
+            let mut all = Vec::new();
+            for (header, table) in entries {
+                let (faults, files) = (&mut self.faults, &mut self.files);
+                let mut section = Section { name, table: Some(table), header, keys: Vec::new(), faults, files };
+                all.push(read(&mut section));
+                keys = section.keys;
+            }
+            all
+        });
+        self.known.insert(name, keys);
+        all
+    }
+
     /// The sections read so far, and their keys.
     #[cfg(test)]
     pub fn known(&self) -> &BTreeMap<&'static str, Vec<&'static str>> {
@@ -78,8 +123,15 @@ impl<'d> Reader<'d> {
         for (key, value) in self.document {
             match (self.known.get_key_value(key.get_ref().as_ref()), value.get_ref().as_table()) {
                 (Some((section, _)), Some(table)) => self.strangers(section, table, &mut unknown),
-                // Told when the section was read.
-                (Some(_), None) => {}
+                // What is no list either was told when the section was read.
+                (Some((section, _)), None) => {
+                    for table in tables_in(value.get_ref()) {
+                        self.strangers(section, table, &mut unknown);
+                    }
+                }
+                (None, None) if tables_in(value.get_ref()).next().is_some() => {
+                    unknown.push(self.unknown_section(key.get_ref(), key.span()));
+                }
                 (None, Some(_)) => unknown.push(self.unknown_section(key.get_ref(), key.span())),
                 (None, None) => unknown.push(self.stray_key(key.get_ref(), key.span())),
             }
@@ -109,8 +161,13 @@ impl<'d> Reader<'d> {
     /// The sections that have this key, as `[a] or [b]`.
     fn homes(&self, key: &str) -> Option<String> {
         let homes = self.known.iter().filter(|(_, keys)| keys.contains(&key));
-        let homes: Vec<String> = homes.map(|(section, _)| format!("[{section}]")).collect();
+        let homes: Vec<String> = homes.map(|(section, _)| self.title(section)).collect();
         (!homes.is_empty()).then(|| homes.join(" or "))
+    }
+
+    /// A section as it is written.
+    fn title(&self, section: &str) -> String {
+        if self.lists.contains(&section) { format!("[[{section}]]") } else { format!("[{section}]") }
     }
 
     fn unknown_key(&self, section: &str, key: &str, span: Range<usize>) -> Fault {
@@ -118,15 +175,15 @@ impl<'d> Reader<'d> {
         let advice = match (nearest(key, keys), self.homes(key)) {
             (_, Some(homes)) => format!("`{key}` belongs in {homes}"),
             (Some(near), None) => format!("did you mean `{near}`?"),
-            (None, None) => format!("[{section}] has: {}", keys.join(", ")),
+            (None, None) => format!("{} has: {}", self.title(section), keys.join(", ")),
         };
-        fault(span, format!("unknown key `{}` in [{section}]", key.escape_debug()), advice)
+        fault(span, format!("unknown key `{}` in {}", key.escape_debug(), self.title(section)), advice)
     }
 
     fn unknown_section(&self, name: &str, span: Range<usize>) -> Fault {
         let sections: Vec<&str> = self.known.keys().copied().collect();
         let advice = match nearest(name, &sections) {
-            Some(near) => format!("did you mean [{near}]?"),
+            Some(near) => format!("did you mean {}?", self.title(near)),
             None => format!("the sections are: {}", sections.join(", ")),
         };
         fault(span, format!("unknown section [{}]", name.escape_debug()), advice)
@@ -151,6 +208,12 @@ impl<'d> Section<'_, 'd> {
     /// Whether the file sets `key`.
     pub fn has(&self, key: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(key))
+    }
+
+    /// Where the section and the keys that it has been asked for stand.
+    pub fn places(&self) -> Places {
+        let found = |key: &&'static str| Some((*key, self.table?.get(*key)?.span()));
+        Places { header: self.header.clone(), keys: self.keys.iter().filter_map(found).collect() }
     }
 
     /// Notes a fault at the value of `key`, or at the section's header when the key is absent.
@@ -219,6 +282,23 @@ impl<'d> Section<'_, 'd> {
             return default;
         };
         match u32::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                let message = format!("`{key}` must lie between {} and {}", range.start(), range.end());
+                self.fault(key, message, format!("for example: {key} = {default}"));
+                default
+            }
+        }
+    }
+
+    /// A whole number within `range`, which may be below zero.
+    pub fn integer(&mut self, key: &'static str, default: i64, range: RangeInclusive<i64>) -> i64 {
+        let Some(value) = self.value(key) else { return default };
+        let Some(integer) = value.get_ref().as_integer() else {
+            self.wrong(key, value, "a whole number without quotes", &default.to_string());
+            return default;
+        };
+        match i64::from_str_radix(integer.as_str(), integer.radix()) {
             Ok(number) if range.contains(&number) => number,
             _ => {
                 let message = format!("`{key}` must lie between {} and {}", range.start(), range.end());
@@ -383,6 +463,11 @@ impl NamedFile {
         let message = format!("{} cannot be read: {problem}", self.key);
         Some(fault(self.span.clone(), message, advice))
     }
+}
+
+/// The tables of a list of tables; none of anything else.
+fn tables_in<'v, 'd>(value: &'v DeValue<'d>) -> impl Iterator<Item = &'v DeTable<'d>> {
+    value.as_array().into_iter().flat_map(|list| list.iter().filter_map(|item| item.get_ref().as_table()))
 }
 
 fn fault(span: Range<usize>, message: impl Into<String>, advice: impl Into<String>) -> Fault {

@@ -4,8 +4,9 @@
 //! - `preview`: whether it can be, who would get it, and how many licences that takes.
 
 mod preview;
-mod terms;
+pub(super) mod terms;
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::catalogue::{Catalogue, resolve};
@@ -14,7 +15,7 @@ use super::{Kind, OperationError, Shared, groups, notify_after, people, safety};
 use crate::model::{DeploymentId, Purpose, Target};
 use crate::store::deployments::{self, Deployment, Terms};
 use crate::store::membership::Membership;
-use crate::store::{StoreError, audit, locations, persons};
+use crate::store::{StoreError, Write, audit, locations, persons};
 use preview::Preview;
 pub use terms::configuration;
 
@@ -46,16 +47,38 @@ pub async fn add(context: &Shared, request: DeployRequest, who: &str) -> Result<
                 return detail(w, same, preview);
             }
             if !request.dry_run {
-                deployment.id = deployments::add(w, &deployment)?;
+                keep_new(w, &mut deployment, now, &who)?;
                 if purpose == Purpose::Uninstall {
                     safety::knowingly(w, &deployment.adam_id, now, &who)?;
                 }
-                audit::write(w, now, &who, "deployment added", &subject(&deployment))?;
                 notify_after(w, &plan_now);
             }
             detail(w, deployment, preview)
         })
         .await
+}
+
+/// Refuses a deployment that cannot be. `confirmed`: licences that never come back are wanted nevertheless.
+pub(super) fn check(w: &Write<'_>, deployment: &Deployment, us: &str, confirmed: bool) -> Result<(), OperationError> {
+    Preview::of(w, deployment, us)?.check(deployment, confirmed)
+}
+
+/// Keeps a checked deployment that is not there yet.
+pub(super) fn keep_new(w: &Write<'_>, new: &mut Deployment, now: Timestamp, who: &str) -> Result<(), StoreError> {
+    new.id = deployments::add(w, new)?;
+    audit::write(w, now, who, "deployment added", &subject(new))
+}
+
+/// Keeps another purpose and other terms of a deployment, checked.
+pub(super) fn keep_changed(w: &Write<'_>, new: &Deployment, now: Timestamp, who: &str) -> Result<(), StoreError> {
+    deployments::edit(w, new)?;
+    audit::write(w, now, who, "deployment edited", &subject(new))
+}
+
+/// Removes a deployment.
+pub(super) fn take_out(w: &Write<'_>, old: &Deployment, now: Timestamp, who: &str) -> Result<(), StoreError> {
+    deployments::remove(w, old.id)?;
+    audit::write(w, now, who, "deployment removed", &subject(old))
 }
 
 fn check_nothing_else(known: &[Deployment], new: &Deployment) -> Result<(), OperationError> {
@@ -102,9 +125,8 @@ pub async fn edit(
             let preview = Preview::of(w, &new, &us)?;
             preview.check(&new, request.confirm_irrevocable || request.dry_run)?;
             if new != old && !request.dry_run {
-                deployments::edit(w, &new)?;
+                keep_changed(w, &new, now, &who)?;
                 safety::knowingly(w, &new.adam_id, now, &who)?;
-                audit::write(w, now, &who, "deployment edited", &subject(&new))?;
                 notify_after(w, &plan_now);
             }
             detail(w, new, preview)
@@ -119,8 +141,7 @@ pub async fn remove(context: &Shared, id: i64, who: &str) -> Result<DeploymentVi
         .store
         .write(move |w| -> Result<DeploymentView, OperationError> {
             let deployment = find(w, id)?;
-            deployments::remove(w, deployment.id)?;
-            audit::write(w, now, &who, "deployment removed", &subject(&deployment))?;
+            take_out(w, &deployment, now, &who)?;
             safety::knowingly(w, &deployment.adam_id, now, &who)?;
             notify_after(w, &plan_now);
             let catalogue = Catalogue::of(w, Some(&deployment.adam_id))?;
@@ -155,7 +176,7 @@ fn find(connection: &Connection, id: i64) -> Result<Deployment, OperationError> 
     })
 }
 
-fn purpose(purpose: PurposeView) -> Purpose {
+pub(super) fn purpose(purpose: PurposeView) -> Purpose {
     match purpose {
         PurposeView::Required => Purpose::Required,
         PurposeView::Available => Purpose::Available,
@@ -168,7 +189,7 @@ fn subject(deployment: &Deployment) -> String {
 }
 
 /// A target as a person writes it: groups by their names, people by number, address or GUID.
-fn target(connection: &Connection, text: &str) -> Result<Target, OperationError> {
+pub(super) fn target(connection: &Connection, text: &str) -> Result<Target, OperationError> {
     match text.split_once(':') {
         Some(("group", name)) => Ok(Target::Group(groups::find(connection, name)?.id)),
         Some(("person", name)) => Ok(Target::Person(people::find(connection, name)?.id)),
@@ -179,7 +200,7 @@ fn target(connection: &Connection, text: &str) -> Result<Target, OperationError>
 }
 
 /// The same, as it is shown.
-fn shown_target(connection: &Connection, target: &Target) -> Result<String, StoreError> {
+pub(super) fn shown_target(connection: &Connection, target: &Target) -> Result<String, StoreError> {
     let name = match target {
         Target::Group(id) => crate::store::groups::by_id(connection, *id)?.map(|group| format!("group:{}", group.name)),
         Target::Person(id) => persons::by_id(connection, *id)?.map(|person| format!("person:{}", person.email)),

@@ -75,45 +75,78 @@ fn member(device: &Member) -> GroupMemberView {
     }
 }
 
+/// A group of devices as a person wants it, checked.
+pub(super) struct Wanted {
+    pub name: String,
+    pub description: String,
+    /// As it is kept; `None`: a list of devices.
+    pub rule: Option<String>,
+    pub serials: Vec<SerialNumber>,
+}
+
+impl Wanted {
+    /// Checks what does not need the database.
+    pub fn read(request: &GroupAddRequest) -> Result<Wanted, OperationError> {
+        let name = checked_name(&request.name)?;
+        let description = checked_description(&request.description)?;
+        let rule = request.rule.as_deref().map(checked_rule).transpose()?;
+        let serials = serials::read_all(&request.devices)?;
+        if rule.is_some() && !serials.is_empty() {
+            return Err(OperationError::invalid(
+                "group-kind",
+                "a group has either a rule or a list of devices, not both",
+                "Nothing was changed. To join the two, make two groups, and a deployment for each.",
+            ));
+        }
+        Ok(Wanted { name, description, rule, serials })
+    }
+
+    /// What makes somebody a member of it.
+    pub fn kind(&self) -> GroupKind {
+        if self.rule.is_some() { GroupKind::Rule } else { GroupKind::Devices }
+    }
+}
+
 /// Makes a group of devices.
 pub async fn add(context: &Shared, request: GroupAddRequest, who: &str) -> Result<GroupView, OperationError> {
-    let name = checked_name(&request.name)?;
-    let description = checked_description(&request.description)?;
-    let rule = request.rule.as_deref().map(checked_rule).transpose()?;
-    let serials = serials::read_all(&request.devices)?;
-    if rule.is_some() && !serials.is_empty() {
-        return Err(OperationError::invalid(
-            "group-kind",
-            "a group has either a rule or a list of devices, not both",
-            "Nothing was changed. To join the two, make two groups, and a deployment for each.",
-        ));
-    }
+    let wanted = Wanted::read(&request)?;
     let (now, who, plan_now) = (context.clock.now(), who.to_owned(), context.plan_now.clone());
     context
         .store
         .write(move |w| -> Result<GroupView, OperationError> {
-            check_name_is_free(w, &name, None)?;
-            let kind = if rule.is_some() { GroupKind::Rule } else { GroupKind::Devices };
-            let mut group = Group {
-                id: GroupId(0),
-                name,
-                kind,
-                rule: rule.unwrap_or_default(),
-                source: Source::Hand,
-                external_id: None,
-                description,
-                created_at: now,
-                created_by: who.clone(),
-            };
-            group.id = groups::add(w, &group)?;
-            for serial in &serials {
-                groups::add_serial(w, group.id, serial)?;
-            }
-            audit::write(w, now, &who, "group added", &group.name)?;
+            let group = keep_new(w, wanted, now, &who)?;
             notify_after(w, &plan_now);
             Ok(view(w, group, &Membership::load(w)?)?)
         })
         .await
+}
+
+/// Keeps a group that is not there yet.
+pub(super) fn keep_new(w: &Write<'_>, wanted: Wanted, now: Timestamp, who: &str) -> Result<Group, OperationError> {
+    check_name_is_free(w, &wanted.name, None)?;
+    let mut group = Group {
+        id: GroupId(0),
+        kind: wanted.kind(),
+        name: wanted.name,
+        rule: wanted.rule.unwrap_or_default(),
+        source: Source::Hand,
+        external_id: None,
+        description: wanted.description,
+        created_at: now,
+        created_by: who.to_owned(),
+    };
+    group.id = groups::add(w, &group)?;
+    for serial in &wanted.serials {
+        groups::add_serial(w, group.id, serial)?;
+    }
+    audit::write(w, now, who, "group added", &group.name)?;
+    Ok(group)
+}
+
+/// Keeps another name, rule or description of a group.
+pub(super) fn keep_changed(w: &Write<'_>, group: &Group, now: Timestamp, who: &str) -> Result<(), StoreError> {
+    groups::edit(w, group)?;
+    audit::write(w, now, who, "group edited", &group.name)
 }
 
 /// Changes a group's name, rule or description. Of one that the directory brings only the description.
@@ -145,8 +178,7 @@ pub async fn edit(
                 group.rule = rule;
             }
             group.description = description.unwrap_or(group.description);
-            groups::edit(w, &group)?;
-            audit::write(w, now, &who, "group edited", &group.name)?;
+            keep_changed(w, &group, now, &who)?;
             notify_after(w, &plan_now);
             Ok(view(w, group, &Membership::load(w)?)?)
         })
@@ -160,23 +192,29 @@ pub async fn remove(context: &Shared, name: String, who: &str) -> Result<GroupVi
         .store
         .write(move |w| -> Result<GroupView, OperationError> {
             let group = find(w, &name)?;
-            check_is_ours(&group)?;
             let shown = view(w, group.clone(), &Membership::load(w)?)?;
-            check_is_unused(&shown)?;
-            groups::remove(w, group.id)?;
-            audit::write(w, now, &who, "group removed", &group.name)?;
+            take_out(w, &group, now, &who)?;
             notify_after(w, &plan_now);
             Ok(shown)
         })
         .await
 }
 
-fn check_is_unused(group: &GroupView) -> Result<(), OperationError> {
-    if group.deployments.is_empty() && group.locations.is_empty() {
+/// Removes a group that is ours and that nobody speaks of.
+pub(super) fn take_out(w: &Write<'_>, group: &Group, now: Timestamp, who: &str) -> Result<(), OperationError> {
+    check_is_ours(group)?;
+    check_is_unused(w, group)?;
+    groups::remove(w, group.id)?;
+    Ok(audit::write(w, now, who, "group removed", &group.name)?)
+}
+
+fn check_is_unused(connection: &Connection, group: &Group) -> Result<(), OperationError> {
+    let (deployments, locations) = groups::used_by(connection, group.id)?;
+    if deployments.is_empty() && locations.is_empty() {
         return Ok(());
     }
-    let deployments: Vec<String> = group.deployments.iter().map(|id| format!("deployment {id}")).collect();
-    let locations = group.locations.iter().map(|name| format!("location \"{name}\""));
+    let deployments: Vec<String> = deployments.iter().map(|id| format!("deployment {id}")).collect();
+    let locations = locations.iter().map(|name| format!("location \"{name}\""));
     let users: Vec<String> = deployments.into_iter().chain(locations).collect();
     Err(OperationError::new(
         Kind::Conflict,
@@ -219,7 +257,7 @@ pub async fn import(
 }
 
 /// How many were added, removed, and so already.
-type Counts = (u64, u64, u64);
+pub(super) type Counts = (u64, u64, u64);
 
 async fn change(
     context: &Shared,
@@ -240,15 +278,31 @@ async fn change(
                 return Err(wrong_kind(&group, how));
             }
             let (added, removed, unchanged) = work(w, &group)?;
-            let what = format!("{}: {added} added, {removed} removed", group.name);
-            audit::write(w, now, &who, "devices of a group changed", &what)?;
+            note_devices(w, &group, (added, removed), now, &who)?;
             notify_after(w, &plan_now);
             Ok(GroupDevicesView { group: view(w, group, &Membership::load(w)?)?, added, removed, unchanged })
         })
         .await
 }
 
-fn put(w: &Write<'_>, group: &Group, add: &[SerialNumber], remove: &[SerialNumber]) -> Result<Counts, StoreError> {
+/// Leaves a line about devices that were added and removed.
+pub(super) fn note_devices(
+    w: &Write<'_>,
+    group: &Group,
+    (added, removed): (u64, u64),
+    now: Timestamp,
+    who: &str,
+) -> Result<(), StoreError> {
+    let what = format!("{}: {added} added, {removed} removed", group.name);
+    audit::write(w, now, who, "devices of a group changed", &what)
+}
+
+pub(super) fn put(
+    w: &Write<'_>,
+    group: &Group,
+    add: &[SerialNumber],
+    remove: &[SerialNumber],
+) -> Result<Counts, StoreError> {
     let (mut added, mut removed) = (0, 0);
     for serial in add {
         added += u64::from(groups::add_serial(w, group.id, serial)?);
@@ -358,7 +412,7 @@ fn check_name_is_free(connection: &Connection, name: &str, except: Option<GroupI
     }
 }
 
-fn check_is_ours(group: &Group) -> Result<(), OperationError> {
+pub(super) fn check_is_ours(group: &Group) -> Result<(), OperationError> {
     if group.source == Source::Hand {
         return Ok(());
     }
@@ -370,7 +424,7 @@ fn check_is_ours(group: &Group) -> Result<(), OperationError> {
     ))
 }
 
-fn wrong_kind(group: &Group, how: &str) -> OperationError {
+pub(super) fn wrong_kind(group: &Group, how: &str) -> OperationError {
     OperationError::new(
         Kind::Conflict,
         "group-kind",

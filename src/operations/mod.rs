@@ -9,6 +9,7 @@
 //!   [`checkin`] and [`report`] are what a device says.
 //! - who is who: [`directory`] follows a file with people, [`people`] shows them; [`groups`] of devices and people,
 //!   [`device_notes`] on devices.
+//! - as a file: [`declared`] writes groups, deployments and token settings down, and makes them so.
 //! - onwards: [`reconcile`] plans and records; [`locations`] (with [`licences`], [`reclaim`], [`sync`] and [`users`]) talks to Apple, one task per
 //!   location; [`wake`] pushes the devices.
 //! - from outside: [`notifications`] of Apple's, which are hints of what to read.
@@ -27,6 +28,7 @@ pub mod by_hand;
 pub mod catalogue;
 pub mod checkin;
 pub mod clock_watch;
+pub mod declared;
 pub mod deployments;
 mod device_index;
 pub mod device_notes;

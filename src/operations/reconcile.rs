@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 
-use super::{OperationError, Shared, checkin, safety};
+use super::{DeviceIndex, OperationError, Shared, checkin, safety};
 use crate::apple::Limits as AppleLimits;
 use crate::clock::after;
 use crate::licensing::plan::{CommandAction, CommandKind, Holders, LicenceAction};
@@ -44,16 +45,27 @@ pub async fn make_plan(context: &Shared) -> Result<Planned, OperationError> {
     context
         .store
         .read(move |c| {
-            let mut loaded = snapshot::load(c, &settings, now)?;
-            // What devices have said since it was last written down counts, too.
-            for (device, id) in loaded.snapshot.devices.iter_mut().zip(&loaded.behind.devices) {
-                device.last_seen = device.last_seen.max(id.and_then(|id| index.last_seen(id)));
-            }
-            let plan = plan(&loaded.snapshot);
+            let (loaded, plan) = plan_of(c, &settings, now, &index)?;
             let paused = appliance::load(c)?.paused.is_some();
             Ok(Planned { loaded, plan, paused, net: safety::Before::load(c)? })
         })
         .await
+}
+
+/// The plan of what a connection sees.
+pub(super) fn plan_of(
+    connection: &Connection,
+    settings: &snapshot::Settings,
+    now: Timestamp,
+    index: &DeviceIndex,
+) -> Result<(Loaded, Plan), StoreError> {
+    let mut loaded = snapshot::load(connection, settings, now)?;
+    // What devices have said since it was last written down counts, too.
+    for (device, id) in loaded.snapshot.devices.iter_mut().zip(&loaded.behind.devices) {
+        device.last_seen = device.last_seen.max(id.and_then(|id| index.last_seen(id)));
+    }
+    let plan = plan(&loaded.snapshot);
+    Ok((loaded, plan))
 }
 
 /// Plans and records what is to be done. Returns when to plan again although nothing happened.

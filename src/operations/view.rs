@@ -2,6 +2,7 @@
 //! the two cannot drift apart. Times are RFC 3339 in UTC; identifiers of Apple keep Apple's spelling.
 
 mod apps;
+mod declared;
 mod deployments;
 mod devices;
 mod groups;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use apps::*;
+pub use declared::*;
 pub use deployments::*;
 pub use devices::*;
 pub use groups::*;

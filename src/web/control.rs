@@ -1,6 +1,7 @@
 //! The control socket: the JSON API for the CLI on the same machine. Whoever may open the socket may do everything; the
 //! peer's user name goes to the audit. Whatever is wrong with a request, the answer is JSON and says so.
 
+mod declared;
 mod hands;
 mod people;
 mod users;
@@ -165,6 +166,7 @@ pub fn router(context: Shared) -> Router {
         .route("/backup", post(make_backup))
         .route("/pause", post(set_pause))
         .route("/resume", post(resume))
+        .merge(declared::routes())
         .merge(people::routes())
         .merge(hands::routes())
         .merge(users::routes());

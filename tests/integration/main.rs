@@ -10,6 +10,7 @@ mod captured;
 mod clock_jumps;
 mod corners;
 mod days;
+mod declared;
 mod deployments;
 mod disk;
 mod dismissal;

@@ -13,10 +13,14 @@ use crate::store::locations;
 const LARGEST_CONFIGURATION: usize = 128 << 10;
 const LARGEST_ATTRIBUTES: usize = 16 << 10;
 /// Priorities lie between this and its opposite.
-const HIGHEST: i64 = 1000;
+pub(in crate::operations) const HIGHEST: i64 = 1000;
 
 /// The terms, changed as the request says.
-pub(super) fn read(connection: &Connection, request: TermsRequest, old: Terms) -> Result<Terms, OperationError> {
+pub(in crate::operations) fn read(
+    connection: &Connection,
+    request: TermsRequest,
+    old: Terms,
+) -> Result<Terms, OperationError> {
     let mut terms = old;
     terms.licence = request.licence.unwrap_or(terms.licence);
     terms.updates = request.updates.unwrap_or(terms.updates);

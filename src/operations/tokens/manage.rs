@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{checked_name, claim, first_sync, keep, refused, show};
 use crate::apple::{self, ContentToken};
 use crate::config::{Sync, parse_duration, show_duration};
@@ -12,7 +14,7 @@ use crate::operations::locations::bearer;
 use crate::operations::view::{TokenAddedView, TokenEditRequest, TokenOrderRequest, TokenRenewRequest, TokenView};
 use crate::operations::{Kind, OperationError, Shared, alerts, groups, look, notify_after, tokens};
 use crate::store::locations::{self, Location, Notes, Pace};
-use crate::store::{self, StoreError, audit, channels};
+use crate::store::{self, StoreError, Write, audit, channels};
 
 /// Puts a newer token of the same location in place of the old one. Everything that belongs to the location stays; calls
 /// that are under way with the old token are repeated with the new one.
@@ -98,7 +100,99 @@ pub async fn edit(
     request: TokenEditRequest,
     who: &str,
 ) -> Result<TokenView, OperationError> {
-    let new_name = request.name.as_deref().map(checked_name).transpose()?;
+    let edited = Edited::read(request)?;
+    let (now, who, settings, workers) =
+        (context.clock.now(), who.to_owned(), context.config().sync.clone(), context.workers.clone());
+    let plan_now = context.plan_now.clone();
+    let uid = context
+        .store
+        .write(move |w| -> Result<String, OperationError> {
+            let location = locations::by_name_or_uid(w, &name)?.ok_or_else(|| look::no_such_location(&name))?;
+            if edited.groups.is_some() {
+                notify_after(w, &plan_now);
+            }
+            keep_edited(w, &location, edited, &settings, (now, &who))?;
+            // It looks anew when its next sync is due.
+            w.after_commit(move || workers.nudge(location.id));
+            Ok(location.uid)
+        })
+        .await?;
+    show(context, uid).await
+}
+
+/// What is to be changed of a location, checked as far as that needs no database; `None` stays.
+pub(in crate::operations) struct Edited {
+    pub name: Option<String>,
+    request: TokenEditRequest,
+    pub groups: Option<Vec<String>>,
+    interval: Option<Option<Duration>>,
+    full_interval: Option<Option<Duration>>,
+}
+
+impl Edited {
+    pub fn read(mut request: TokenEditRequest) -> Result<Edited, OperationError> {
+        check_lengths(&request)?;
+        Ok(Edited {
+            name: request.name.as_deref().map(checked_name).transpose()?,
+            groups: request.groups.take(),
+            interval: own_interval(request.sync_interval.as_deref())?,
+            full_interval: own_interval(request.full_sync_interval.as_deref())?,
+            request,
+        })
+    }
+
+    /// Name, notes and pace of the location as they are to be.
+    pub fn of(&self, old: &Location) -> (String, Notes, Pace) {
+        let (request, notes) = (self.request.clone(), old.notes.clone());
+        let name = self.name.clone().unwrap_or_else(|| old.name.clone());
+        let notes = Notes {
+            description: request.description.unwrap_or(notes.description),
+            account_email: request.account_email.unwrap_or(notes.account_email),
+            categories: request.categories.unwrap_or(notes.categories),
+            contacts: request.contacts.unwrap_or(notes.contacts),
+        };
+        let pace = Pace {
+            interval: self.interval.unwrap_or(old.pace.interval),
+            full_interval: self.full_interval.unwrap_or(old.pace.full_interval),
+        };
+        (name, notes, pace)
+    }
+}
+
+/// Keeps what is changed of a location.
+pub(in crate::operations) fn keep_edited(
+    w: &Write<'_>,
+    location: &Location,
+    edited: Edited,
+    settings: &Sync,
+    (now, who): (Timestamp, &str),
+) -> Result<(), OperationError> {
+    let (name, notes, pace) = edited.of(location);
+    if let Some(other) = locations::by_name_or_uid(w, &name)?
+        && other.id != location.id
+    {
+        return Err(OperationError::new(
+            Kind::Conflict,
+            "name-taken",
+            format!("another location is called \"{}\"", other.name),
+            "Nothing was changed. Choose another name.",
+        ));
+    }
+    locations::annotate(w, location.id, &name, &notes)?;
+    if let Some(names) = &edited.groups {
+        store::groups::set_of_location(w, location.id, &groups_named(w, names)?)?;
+    }
+    check_pace(settings, pace)?;
+    locations::set_pace(w, location.id, pace)?;
+    Ok(audit::write(w, now, who, "location edited", &name)?)
+}
+
+/// The groups with these names.
+pub(in crate::operations) fn groups_named(w: &Write<'_>, names: &[String]) -> Result<Vec<GroupId>, OperationError> {
+    names.iter().map(|name| Ok(groups::find(w, name)?.id)).collect()
+}
+
+fn check_lengths(request: &TokenEditRequest) -> Result<(), OperationError> {
     let single = [("description", &request.description), ("account e-mail", &request.account_email)];
     let lists = [("categories", &request.categories), ("contacts", &request.contacts)];
     let longest = |text: &String| text.chars().count() > LONGEST;
@@ -112,53 +206,7 @@ pub async fn edit(
             "Nothing was changed.",
         ));
     }
-    let interval = own_interval(request.sync_interval.as_deref())?;
-    let full_interval = own_interval(request.full_sync_interval.as_deref())?;
-    let (now, who, settings, workers) =
-        (context.clock.now(), who.to_owned(), context.config().sync.clone(), context.workers.clone());
-    let plan_now = context.plan_now.clone();
-    let uid = context
-        .store
-        .write(move |w| -> Result<String, OperationError> {
-            let location = locations::by_name_or_uid(w, &name)?.ok_or_else(|| look::no_such_location(&name))?;
-            let label = new_name.unwrap_or(location.name);
-            if let Some(other) = locations::by_name_or_uid(w, &label)?
-                && other.id != location.id
-            {
-                return Err(OperationError::new(
-                    Kind::Conflict,
-                    "name-taken",
-                    format!("another location is called \"{}\"", other.name),
-                    "Nothing was changed. Choose another name.",
-                ));
-            }
-            let old = location.notes;
-            let notes = Notes {
-                description: request.description.unwrap_or(old.description),
-                account_email: request.account_email.unwrap_or(old.account_email),
-                categories: request.categories.unwrap_or(old.categories),
-                contacts: request.contacts.unwrap_or(old.contacts),
-            };
-            locations::annotate(w, location.id, &label, &notes)?;
-            if let Some(names) = &request.groups {
-                let ids: Result<Vec<GroupId>, OperationError> =
-                    names.iter().map(|name| Ok(groups::find(w, name)?.id)).collect();
-                store::groups::set_of_location(w, location.id, &ids?)?;
-                notify_after(w, &plan_now);
-            }
-            let pace = Pace {
-                interval: interval.unwrap_or(location.pace.interval),
-                full_interval: full_interval.unwrap_or(location.pace.full_interval),
-            };
-            check_pace(&settings, pace)?;
-            locations::set_pace(w, location.id, pace)?;
-            // It looks anew when its next sync is due.
-            w.after_commit(move || workers.nudge(location.id));
-            audit::write(w, now, &who, "location edited", &label)?;
-            Ok(location.uid)
-        })
-        .await?;
-    show(context, uid).await
+    Ok(())
 }
 
 /// How often, as a person says it: `default` is as the settings say.
