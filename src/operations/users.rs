@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 use super::tokens::manage::find;
 use super::view::{UserAddRequest, UserEditRequest, UserRetireRequest, UserView};
-use super::{Kind, OperationError, Shared};
+use super::{Kind, OperationError, Shared, notify_after};
 use crate::licensing::registration::Wanted;
 use crate::model::{LocationId, PersonId, Source};
 use crate::store::alerts::{self, NewAlert};
@@ -74,6 +74,7 @@ pub async fn add(context: &Shared, request: UserAddRequest, who: &str) -> Result
                     new
                 }
             };
+            persons::retire(w, person.id, None)?;
             if register_under(w, &person, id, now)? {
                 audit::write(w, now, &by, "user registered", &format!("{} under {}", person.email, location.name))?;
             }
@@ -191,7 +192,8 @@ pub async fn retire(
         Some(location) => Some(find(context, location).await?),
         None => None,
     };
-    let (now, by, workers) = (context.clock.now(), who.to_owned(), context.workers.clone());
+    let (now, by) = (context.clock.now(), who.to_owned());
+    let (workers, plan_now) = (context.workers.clone(), context.plan_now.clone());
     let person = context
         .store
         .write(move |w| -> Result<PersonId, OperationError> {
@@ -212,6 +214,11 @@ pub async fn retire(
                 }
                 let (workers, location) = (workers.clone(), user.location);
                 w.after_commit(move || workers.nudge(location));
+            }
+            // Under every location: no deployment reaches anything through the person any more.
+            if only.is_none() {
+                persons::retire(w, person.id, Some(now))?;
+                notify_after(w, &plan_now);
             }
             audit::write(w, now, &by, "user retired", &person.email)?;
             Ok(person.id)

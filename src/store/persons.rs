@@ -121,6 +121,12 @@ pub fn follow(connection: &Connection, person: &Person) -> Result<(), StoreError
     Ok(())
 }
 
+/// Keeps since when a person is retired; `None`: is not.
+pub fn retire(connection: &Connection, id: PersonId, at: Option<Timestamp>) -> Result<(), StoreError> {
+    execute(connection, "UPDATE person SET retired_at = ?2 WHERE id = ?1", params![id.0, at.map(micros)])?;
+    Ok(())
+}
+
 /// Frees the address of a person who gets another one in the same transaction, so that two can change theirs over.
 pub fn vacate(connection: &Connection, id: PersonId) -> Result<(), StoreError> {
     execute(connection, "UPDATE person SET email = 'vacated ' || id WHERE id = ?1", [id.0])?;
