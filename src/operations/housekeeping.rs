@@ -1,9 +1,9 @@
 //! Housekeeping: what is kept in memory goes to disk once a minute, what comes to its end is warned of, and
-//! what is long over is forgotten; what has become unused is noted.
+//! what is long over is forgotten; what has become unused is noted, and who was silent for long is asked.
 
 use std::time::Duration;
 
-use super::{OperationError, Shared, alerts, clock_watch, directory, doctor, shortage, waste};
+use super::{OperationError, Shared, alerts, clock_watch, directory, doctor, roll_call, shortage, waste};
 use crate::schedule::KEPT;
 use crate::store::{self, commands, devices, events, history, metadata, notifications, tasks, times, user_events};
 
@@ -66,6 +66,7 @@ async fn round(context: &Shared, number: u32) -> Result<(), OperationError> {
         let now = context.clock.now();
         context.store.write_bulk(move |w| times::alive(w, now)).await?;
         waste::look(context).await?;
+        roll_call::ask(context).await?;
         if context.clock_watch.is_settled(&context.clock) {
             clean_up(context).await?;
         }

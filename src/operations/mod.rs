@@ -55,6 +55,7 @@ pub mod reclaim;
 pub mod reconcile;
 pub mod report;
 pub mod restore;
+pub mod roll_call;
 pub mod safety;
 pub mod serials;
 pub mod shortage;
