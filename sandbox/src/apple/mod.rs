@@ -106,6 +106,7 @@ impl Apple {
             products: BTreeMap::new(),
             listings: BTreeMap::new(),
             developers: BTreeMap::new(),
+            signed_in: HashMap::new(),
             switches: Switches::default(),
             limits: Limits::default(),
             faults: Vec::new(),

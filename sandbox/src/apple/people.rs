@@ -97,6 +97,11 @@ impl Apple {
         Ok(())
     }
 
+    /// The owner of a device signs in to the store: what the account's user holds serves the device, too.
+    pub fn sign_in(&self, serial: &str, account: &str) {
+        self.lock().signed_in.insert(serial.to_owned(), account.to_owned());
+    }
+
     /// A user is retired by other hands, at once.
     pub fn retire_user(&self, u_id: &str, client_user_id: &str) -> Result<(), AdminError> {
         let now = self.0.clock.now();

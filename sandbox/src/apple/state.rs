@@ -39,6 +39,8 @@ pub(super) struct State {
     pub listings: BTreeMap<String, Listing>,
     /// Who may ask the metadata service for organisations, by the id of the key.
     pub developers: BTreeMap<String, Developer>,
+    /// The Apple Account with which the owner of a device is signed in, by serial number.
+    pub signed_in: HashMap<String, String>,
     pub switches: Switches,
     pub limits: Limits,
     pub faults: Vec<FaultRule>,

@@ -20,14 +20,27 @@ impl StoreFront for Apple {
         let mut state = self.lock();
         state.pass_time(now);
         let lag = SignedDuration::from_secs(i64::try_from(state.switches.device_lag_seconds).unwrap_or(i64::MAX));
-        let holder = Holder::Serial(serial.to_owned());
         let visible = |settled| match settled {
             _ if lag.is_zero() => true,
             Some(settled) => now.duration_since(settled) >= lag,
             None => false,
         };
-        let assets = state.locations.values().flat_map(|location| location.assets_of(adam_id));
-        let seen: Vec<_> = assets.filter_map(|asset| asset.holders.get(&holder)).map(|held| held.settled).collect();
+        let account = state.signed_in.get(serial);
+        let seen: Vec<_> = state
+            .locations
+            .values()
+            .flat_map(|location| {
+                let is_theirs = |holder: &Holder| match holder {
+                    Holder::Serial(held) => held == serial,
+                    Holder::User { record, .. } => {
+                        account.is_some()
+                            && location.users.get(*record).and_then(|user| user.account.as_ref()) == account
+                    }
+                };
+                let held = location.assets_of(adam_id).flat_map(|asset| &asset.holders);
+                held.filter(move |(holder, _)| is_theirs(holder)).map(|(_, held)| held.settled)
+            })
+            .collect();
         let holds = seen.iter().any(|settled| visible(*settled));
         let early = holds && seen.iter().all(Option::is_none);
         state.counters.installs_before_complete += u64::from(early);
