@@ -18,6 +18,7 @@ mod docs;
 mod doors;
 mod drift;
 mod error_numbers;
+mod exit_matrix;
 mod exits;
 mod foreign_tools;
 mod fuzz_seeds;
