@@ -26,6 +26,7 @@ mod independent;
 mod journey;
 mod layers;
 mod lessons;
+mod licence_examples;
 mod metadata;
 mod notifications;
 mod packing;
