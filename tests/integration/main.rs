@@ -37,6 +37,7 @@ mod redaction;
 mod restored;
 mod safety;
 mod shortage;
+mod shortage_order;
 mod subscriptions;
 mod support;
 mod switches;
