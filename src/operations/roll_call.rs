@@ -1,5 +1,7 @@
-//! Asks devices that were not heard of for a while what they have, so that silence means that a device is away and not that
-//! nobody asked. Only where silence has a meaning: with `[licences] silent-after`.
+//! Asks devices that were not heard of for a while what they have: so silence means that a device is away and not that nobody
+//! asked, and an app that its person deleted does not hold its licence for ever.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -13,9 +15,12 @@ use crate::store::{appliance, commands, devices};
 /// Devices asked in one transaction at most.
 const CHUNK: usize = 200;
 
-/// Asks every enrolled device that was silent for half of the time after which it is treated as gone, once.
+/// Whoever was heard of within this time is not asked.
+const QUIET: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Asks every enrolled device that was silent for a week, or for half of the time after which it is treated as gone.
 pub async fn ask(context: &Shared) -> Result<(), OperationError> {
-    let Some(silent) = context.config().licences.silent_after else { return Ok(()) };
+    let pause = context.config().licences.silent_after.map_or(QUIET, |silent| QUIET.min(silent / 2));
     let (now, index) = (context.clock.now(), context.index.clone());
     let quiet = context
         .store
@@ -25,7 +30,7 @@ pub async fn ask(context: &Shared) -> Result<(), OperationError> {
             }
             let enrolled = devices::all(c)?.into_iter().filter(|device| device.state == DeviceState::Enrolled);
             let heard = |device: &devices::Device| index.last_seen(device.id).max(device.last_seen);
-            let is_quiet = |at: Option<Timestamp>| at.is_some_and(|at| after(at, silent / 2) <= now);
+            let is_quiet = |at: Option<Timestamp>| at.is_some_and(|at| after(at, pause) <= now);
             Ok(enrolled.filter(|device| is_quiet(heard(device))).map(|device| device.id).collect())
         })
         .await?;

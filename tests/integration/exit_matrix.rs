@@ -278,7 +278,7 @@ fn matrix(kind: LicenceKind, online: bool) {
             cell(4, "app removed by us", "back once confirmed", confirmed),
             if online {
                 let asked = Ok((start, Duration::ZERO, SILENT / 2 + SLACK));
-                cell(5, "app removed by the person", "asked at half of silent-after", asked)
+                cell(5, "app removed by the person", "the device is asked, and tells", asked)
             } else {
                 cell(5, "app removed by the person", "nobody tells: silent-after", silent)
             },
