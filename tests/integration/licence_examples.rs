@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use serde::Deserialize;
+use vppd::config::Config;
 use vppd::licensing::forecast::{self, forecast};
 use vppd::licensing::safety::Net;
 use vppd::licensing::{
@@ -382,24 +383,48 @@ fn outcome(example: &Example) -> BTreeMap<String, String> {
     told
 }
 
-#[test]
-fn every_example_of_the_page_is_as_it_says() {
-    let mut section = "";
+/// The examples of the page, each with the heading over it.
+fn examples() -> Vec<(&'static str, Example)> {
+    let (mut section, mut found) = ("", Vec::new());
     let mut lines = PAGE.lines();
-    let (mut checked, mut wrong) = (0, Vec::new());
     while let Some(line) = lines.next() {
         section = if line.starts_with("##") { line } else { section };
-        if line != "```licence-toml" {
-            continue;
+        if line == "```licence-toml" {
+            let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            let example = toml::from_str(&block.join("\n")).unwrap_or_else(|error| panic!("{section}: {error}"));
+            found.push((section, example));
         }
-        let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-        let example: Example = toml::from_str(&block.join("\n")).unwrap_or_else(|error| panic!("{section}: {error}"));
-        let told = outcome(&example);
-        if told != example.expect {
-            wrong.push(format!("{section}\n  the page: {:#?}\n  the plan: {told:#?}", example.expect));
-        }
-        checked += 1;
     }
+    found
+}
+
+#[test]
+fn every_example_of_the_page_is_as_it_says() {
+    let examples = examples();
+    assert_eq!(examples.len(), 11);
+    let wrong: Vec<String> = examples
+        .iter()
+        .map(|(section, example)| (section, example, outcome(example)))
+        .filter(|(_, example, told)| *told != example.expect)
+        .map(|(section, example, told)| format!("{section}\n  the page: {:#?}\n  the plan: {told:#?}", example.expect))
+        .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(checked, 11);
+}
+
+#[test]
+fn an_example_in_which_something_else_is_so_does_not_fit() {
+    let queue = "## Who waits";
+    let mut example = examples().into_iter().find(|(section, _)| *section == queue).unwrap().1;
+    example.licences[0].free = 3;
+    assert_eq!(outcome(&example)["Pages for A1"], "gets one of Leeds");
+    assert_ne!(outcome(&example), example.expect);
+}
+
+#[test]
+fn the_numbers_of_the_page_are_the_defaults() {
+    let config = Config::from_text("vppd.toml", "[devices]\nurl = \"https://mdm.example.org\"\n").unwrap();
+    let (licences, days) = (&config.licences, |count: u64| Duration::from_secs(count * 24 * 3600));
+    assert_eq!((licences.offline_limit, licences.rejected_after, licences.silent_after), (days(30), days(7), None));
+    assert_eq!((licences.hold_above, licences.hold_at_least), (25, 20));
+    assert_eq!((config.directory.grace, config.apple.licence_reuse_delay), (days(7), Duration::from_secs(120)));
 }
