@@ -15,6 +15,7 @@
 //! - [`membership`]: rules of device groups, and which devices they mean.
 //! - [`reasons`]: which deployments speak of a pair, which one decides, and by which rule.
 //! - [`explain`]: the same in words for people.
+//! - [`way_out()`]: by which way out a licence goes back, for the audit.
 //! - [`mod@forecast`]: how long the licences of an app will last.
 //! - [`safety`]: how much may be taken back without anybody having said so.
 
@@ -34,6 +35,7 @@ pub mod registration;
 pub mod safety;
 pub mod snapshot;
 pub mod step;
+mod way_out;
 #[cfg(test)]
 mod worlds;
 
@@ -45,3 +47,4 @@ pub use snapshot::{
     Standing, Whom,
 };
 pub use step::{Step, Verb};
+pub use way_out::way_out;

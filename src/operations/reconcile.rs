@@ -4,6 +4,7 @@
 //! Level-triggered: a plan is made from what is, never from what was last done. What changed between the snapshot and the
 //! record is looked at again in the recording transaction.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,11 +14,11 @@ use super::{DeviceIndex, OperationError, Shared, checkin, safety};
 use crate::apple::Limits as AppleLimits;
 use crate::clock::after;
 use crate::licensing::plan::{CommandAction, CommandKind, Holders, LicenceAction};
-use crate::licensing::{Deadlines, Holder, Limits, Plan, Rectangle, Verb, plan, rectangles};
+use crate::licensing::{Deadlines, Holder, Limits, Plan, Rectangle, Verb, plan, rectangles, way_out};
 use crate::mdm::command::{Command, InstallApplication, ManagedApplicationList, RemoveApplication};
 use crate::model::{self, App, DeviceId};
 use crate::store::snapshot::{self, Loaded};
-use crate::store::{StoreError, Write, appliance, assignments, commands, devices, events, pairs};
+use crate::store::{StoreError, Write, appliance, assignments, audit, commands, devices, events, pairs};
 
 /// Commands recorded in one transaction at most, so that devices are not kept waiting.
 const CHUNK: usize = 200;
@@ -171,10 +172,46 @@ async fn record_licences(context: &Shared, planned: &Planned, action: &LicenceAc
     for rectangle in rectangles(&action.pairs, limits) {
         let (id, verb, now) = (context.entropy.uuid().to_string(), action.verb, context.clock.now());
         let (assets, holders) = named(planned, action.holders, &rectangle);
-        context.store.write(move |w| events::intend(w, &id, location, verb, &assets, &holders, now)).await?;
+        let ways_out =
+            if verb == Verb::Disassociate { ways_out(planned, action.holders, &rectangle) } else { Vec::new() };
+        context
+            .store
+            .write(move |w| -> Result<(), StoreError> {
+                events::intend(w, &id, location, verb, &assets, &holders, now)?;
+                ways_out.iter().try_for_each(|line| audit::write(w, now, "vppd", "licences taken back", line))
+            })
+            .await?;
     }
     context.nudge(location);
     Ok(())
+}
+
+/// Holders that an audit line names at most.
+const NAMED: usize = 20;
+
+/// The lines of the audit for what a request takes back: which apps from whom, by each way out.
+fn ways_out(planned: &Planned, holders: Holders, rectangle: &Rectangle) -> Vec<String> {
+    let snapshot = &planned.loaded.snapshot;
+    let holder = match holders {
+        Holders::Devices => Holder::Device,
+        Holders::Persons => Holder::Person,
+    };
+    let mut lines = BTreeMap::<(u32, &str), Vec<&str>>::new();
+    for &asset in &rectangle.assets {
+        let product = snapshot.assets[asset as usize].product;
+        for holder in rectangle.devices.iter().map(|&place| holder(place)) {
+            lines.entry((product, way_out(snapshot, product, holder))).or_default().push(snapshot.name_of(holder));
+        }
+    }
+    let line = |((product, way), names): ((u32, &str), Vec<&str>)| {
+        let more = match names.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let named = names[..names.len().min(NAMED)].join(", ");
+        format!("{} from {named}{more}: {way}", snapshot.products[product as usize].adam_id)
+    };
+    lines.into_iter().map(line).collect()
 }
 
 /// How large a request for this kind of holders may be.

@@ -359,6 +359,19 @@ fn matrix(kind: LicenceKind, online: bool) {
             assert!(back >= earliest, "exit {}, {}: back before its time", cell.exit, cell.way);
             assert!(!held.contains(&world.licence(&app_of(cell.exit), cell.exit)), "exit {}: taken again", cell.exit);
         }
+        let told = app.context.store.read(|c| -> Result<Vec<String>, vppd::store::StoreError> {
+            let mut statement =
+                c.prepare("SELECT subject FROM audit WHERE what = 'licences taken back' ORDER BY id")?;
+            Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        });
+        let told = told.await.unwrap();
+        for cell in cells.iter().filter(|cell| cell.times.is_ok()) {
+            // What Apple takes back by itself has the line of who told it to.
+            let by_apple = cell.exit == 11 && by_user;
+            let (adam_id, holder) = world.licence(&app_of(cell.exit), cell.exit);
+            let lines = told.iter().filter(|line| line.starts_with(&format!("{adam_id} from {holder}: ")));
+            assert_eq!(lines.count(), usize::from(!by_apple), "exit {}: {told:#?}", cell.exit);
+        }
         assert_eq!(wrongly, BTreeSet::new());
         assert!(!by_user || books.iter().all(|one| held.contains(one)), "a book came back");
         app.assert_clean();
