@@ -23,6 +23,7 @@ use super::content_token::ContentToken;
 use super::contract::Noticed;
 use super::error::{Answer, AppleError, RetryCause, TokenProblemKind, classify};
 use super::limits::{Endpoint, HARD_AGE, Limits, SOFT_AGE, ServiceConfig};
+use super::room::Room;
 use super::transport::{Failure, Incoming, JSON, Outgoing, Transport};
 use super::wire::subscriptions::SubscriptionsPage;
 use super::wire::{
@@ -125,6 +126,8 @@ pub struct Reply<T> {
     pub mdm_info: Option<MdmInfo>,
     /// None when Apple does not tell; the token's own date holds then.
     pub token_expires_at: Option<Timestamp>,
+    /// Of a page of assignments, which are many: kept until they are stored.
+    pub(super) room: Room,
 }
 
 /// Apple has accepted work and will do it later. Accepted is not done: ask for the event's status.
@@ -562,11 +565,14 @@ impl AppleClient {
         };
         let changes = call.body.is_some();
         let incoming = self.transport.exchange(outgoing).await.map_err(|failure| failed(failure, changes))?;
-        let result = understand(&incoming, changes, read);
+        let mut result = understand(&incoming, changes, read);
         if result.is_ok() {
             self.noticed.look(call.endpoint, &incoming.body, self.clock.now());
         }
         self.obey(&budget, &incoming, result.as_ref().err());
+        if let (Endpoint::Assignments, Ok(reply)) = (call.endpoint, &mut result) {
+            reply.room = incoming.room;
+        }
         result
     }
 
@@ -623,7 +629,7 @@ fn understand<T>(
         false => AppleError::Malformed { why: told(&error) },
     })?;
     let token_expires_at = envelope.token_expiration_date.as_deref().and_then(parse_date);
-    Ok(Reply { body, uid: envelope.u_id, mdm_info: envelope.mdm_info, token_expires_at })
+    Ok(Reply { body, uid: envelope.u_id, mdm_info: envelope.mdm_info, token_expires_at, room: Room::default() })
 }
 
 fn failed(failure: Failure, changes: bool) -> AppleError {

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod metadata;
 pub mod notification;
 pub mod numbers;
+mod room;
 #[cfg(test)]
 mod scripted;
 mod transport;

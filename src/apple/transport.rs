@@ -22,6 +22,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tower::Service;
 
 use super::error::RetryCause;
+use super::room::{Room, Rooms};
 use crate::clock::Clock;
 use crate::proxy::{Proxy, WayOut, innermost};
 
@@ -40,6 +41,7 @@ type Connector = Timed<HttpsConnector<WayOut<HttpConnector<Resolver>>>>;
 
 pub(super) struct Transport {
     client: Client<Connector, Full<Bytes>>,
+    rooms: Rooms,
     clock: Clock,
     total: Duration,
     user_agent: HeaderValue,
@@ -65,6 +67,7 @@ pub(super) struct Incoming {
     /// The wait that Apple asks for, counted from now.
     pub retry_after: Option<Duration>,
     pub body: Bytes,
+    pub room: Room,
 }
 
 /// Why there is no whole reply.
@@ -106,27 +109,32 @@ impl Transport {
             .pool_idle_timeout(IDLE)
             .http1_read_buf_exact_size(READ_AT_ONCE)
             .build(timed);
-        Ok(Transport { client, clock, total, user_agent })
+        Ok(Transport { client, rooms: Rooms::new(), clock, total, user_agent })
     }
 
     pub async fn exchange(&self, outgoing: Outgoing<'_>) -> Result<Incoming, Failure> {
         let request = self.request(outgoing)?;
-        match self.clock.timeout(self.total, self.whole_reply(request)).await {
-            Ok(result) => result,
-            Err(_) => Err(Failure::Lost(RetryCause::TimedOut(self.total))),
-        }
-    }
-
-    async fn whole_reply(&self, request: Request<Full<Bytes>>) -> Result<Incoming, Failure> {
-        let response = self.client.request(request).await.map_err(|error| failed(&error))?;
+        let response =
+            self.in_time(async { self.client.request(request).await.map_err(|error| failed(&error)) }).await?;
         let (head, body) = response.into_parts();
-        let body =
+        // Others may take long over theirs: that is no fault of this exchange.
+        let room = self.rooms.take().await;
+        let body = self.in_time(async {
             Limited::new(body, MAX_REPLY).collect().await.map_err(|error| match error.is::<LengthLimitError>() {
                 true => Failure::TooLarge,
                 false => Failure::Lost(RetryCause::ConnectionLost),
-            })?;
+            })
+        });
+        let body = body.await?.to_bytes();
         let retry_after = retry_after(&head.headers, self.clock.now());
-        Ok(Incoming { status: head.status.as_u16(), retry_after, body: body.to_bytes() })
+        Ok(Incoming { status: head.status.as_u16(), retry_after, body, room })
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        match self.clock.timeout(self.total, work).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::Lost(RetryCause::TimedOut(self.total))),
+        }
     }
 
     fn request(&self, outgoing: Outgoing<'_>) -> Result<Request<Full<Bytes>>, Failure> {

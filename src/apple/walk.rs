@@ -18,8 +18,9 @@ use jiff::Timestamp;
 use super::budget::PAGES_IN_FLIGHT;
 use super::client::{AppleClient, Location, Page, Reply};
 use super::error::AppleError;
-use super::wire::{Asset, AssetRef, Assignment, MdmInfo};
+use super::wire::{Asset, AssetRef, Assignment, Holder, MdmInfo};
 use crate::model::Holder;
+use super::room::Room;
 pub use users::{Users, users, users_since};
 
 /// A listing is begun this often: once, and three times again.
@@ -267,6 +268,7 @@ async fn pass<T, S: Sink<T>, F: Future<Output = Result<Reply<Page<T>>, AppleErro
             let mut reply = reply.await.map_err(Stopped::Apple)?;
             let records = std::mem::take(&mut reply.body.records);
             sink.take(records).await.map_err(Stopped::Sink)?;
+            reply.room = Room::default();
             Ok(reply)
         }
     };
@@ -306,7 +308,7 @@ impl Pass {
     }
 
     fn add<T>(&mut self, index: u32, reply: Reply<Page<T>>) -> Result<(), AppleError> {
-        let Reply { body: page, uid, mdm_info, token_expires_at } = reply;
+        let Reply { body: page, uid, mdm_info, token_expires_at, .. } = reply;
         self.changed |= page.version_id != self.version_id;
         match page.next {
             None => self.last = if self.read == 0 { 0 } else { self.last.min(index) },
