@@ -18,9 +18,8 @@ use jiff::Timestamp;
 use super::budget::PAGES_IN_FLIGHT;
 use super::client::{AppleClient, Location, Page, Reply};
 use super::error::AppleError;
-use super::wire::{Asset, AssetRef, Assignment, Holder, MdmInfo};
-use crate::model::Holder;
 use super::room::Room;
+use crate::model::Holder;
 pub use users::{Users, users, users_since};
 
 /// A listing is begun this often: once, and three times again.
