@@ -19,6 +19,7 @@ use super::budget::PAGES_IN_FLIGHT;
 use super::client::{AppleClient, Location, Page, Reply};
 use super::error::AppleError;
 use super::room::Room;
+use super::wire::{Asset, AssetRef, Assignment, MdmInfo};
 use crate::model::Holder;
 pub use users::{Users, users, users_since};
 
