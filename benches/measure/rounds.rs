@@ -34,6 +34,7 @@ pub const PACE: Pace = Pace {
     settle: "500ms",
     event_poll: &["10s", "20s", "30s"],
     unknown_outcome_wait: "10m",
+    listing_lag: "2m",
     licence_reuse_delay: "2m",
     refused_licence_wait: "15m",
     verify_after: &["15s", "30s", "1m"],

@@ -21,7 +21,10 @@ pub struct Apple {
     pub event_poll: Vec<Duration>,
     /// After this long without an answer about an event, the assignments are read instead.
     pub unknown_outcome_wait: Duration,
-    /// How long a licence that was given back rests before it is given to another device.
+    /// So much older than what was done may be what Apple lists. Only after that does a list without a licence mean that it
+    /// is not there.
+    pub listing_lag: Duration,
+    /// How long a licence that was given back rests before it is given to another device; never less than `listing_lag`.
     pub licence_reuse_delay: Duration,
     /// How long a pair of which Apple refused the licence is left alone; doubled with each refusal. Apple's older service
     /// punished repeated identical failing calls.
@@ -40,6 +43,7 @@ impl Default for Apple {
             requests_per_second: 10,
             event_poll: vec![seconds(10), seconds(20), seconds(30)],
             unknown_outcome_wait: minutes(10),
+            listing_lag: minutes(2),
             licence_reuse_delay: minutes(2),
             refused_licence_wait: minutes(15),
             mdm_name: "vppd".to_owned(),
@@ -59,6 +63,7 @@ impl Apple {
             requests_per_second: section.number("requests-per-second", default.requests_per_second, 1..=1000),
             event_poll: section.intervals("event-poll", &default.event_poll),
             unknown_outcome_wait: section.interval("unknown-outcome-wait", default.unknown_outcome_wait),
+            listing_lag: section.duration("listing-lag", default.listing_lag),
             licence_reuse_delay: section.duration("licence-reuse-delay", default.licence_reuse_delay),
             refused_licence_wait: section.interval("refused-licence-wait", default.refused_licence_wait),
             mdm_name: section.text("mdm-name", name, "mdm.example.org"),

@@ -58,7 +58,7 @@ pub async fn look(context: &Shared) -> Result<(), OperationError> {
         log::warn!(
             "the clock jumped {jump:#} forward, to {now}; nothing old is forgotten until it has run evenly for a while"
         );
-        context.store.write(move |w| times::put_forward(w, jump)).await?;
+        context.store.write(move |w| times::put_forward(w, jump, now)).await?;
     } else {
         put_back(context, jump.abs(), now).await?;
     }

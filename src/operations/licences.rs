@@ -1,8 +1,10 @@
 //! Licence events with Apple: what was intended is sent, what was accepted is followed to its end, and what may or may not
 //! have arrived is settled by a listing.
 //!
+//! - `listings`: what Apple's lists of licences tell of it, which may be older than what was done.
 //! - `people`: what is different when the holders are registered users.
 
+mod listings;
 mod people;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,22 +15,21 @@ use jiff::Timestamp;
 use super::locations::Round;
 use super::locations::standing::{ask, see_owner};
 use super::notifications::channel;
-use super::{OperationError, Shared, sync, tasks};
-use crate::apple::error::{AppleError, meaning};
+use super::{OperationError, Shared, tasks};
+use crate::apple::error::AppleError;
 use crate::apple::walk;
-use crate::apple::wire::{AssetRef, ErrorInfo, EventStatus};
+use crate::apple::wire::AssetRef;
 use crate::clock::after;
 use crate::fault;
 use crate::licensing::Verb;
-use crate::model::{Holder, HolderKind, Holders};
-use crate::store::events::{self, Event, EventState, PairFailure, Reserved, Settlement};
-use crate::store::{self, StoreError, Write, appliance, assignments, locations, notifications};
+use crate::model::{HolderKind, Holders};
+use crate::store::events::{self, Event, EventState, PairFailure, Reserved, Settled, Settlement};
+use crate::store::{self, StoreError, Write, appliance, locations, notifications};
+pub(super) use listings::UNSTABLE_WAITS;
+use listings::{settle_by_changes, settle_by_listing, settle_unsure};
 
 /// How long a reply that names us as the owner is believed before a batch of changes.
 const OWNERSHIP_HOLDS: Duration = Duration::from_secs(60);
-
-/// So many waiting times an unknown outcome is left open while no listing is stable.
-pub(super) const UNSTABLE_WAITS: u32 = 3;
 
 /// Apple's number for an event it does not know (any more).
 pub(super) const UNKNOWN_EVENT: i64 = 9708;
@@ -229,46 +230,6 @@ async fn look_at_due(context: &Shared, round: &mut Round) -> Result<(), Operatio
     Ok(())
 }
 
-/// Settles the events of which every pair is among what changed; returns the others.
-async fn settle_by_changes(
-    context: &Shared,
-    round: &mut Round,
-    events: Vec<Event>,
-) -> Result<Vec<Event>, OperationError> {
-    if sync::read_changes(context, round).await?.is_none() {
-        return Ok(events);
-    }
-    let mut left = Vec::new();
-    for event in events {
-        let missing = if event.verb == Verb::Associate { missing(context, &event).await? } else { 1 };
-        if missing == 0 {
-            settle(context, &event, BTreeMap::new()).await?;
-        } else {
-            left.push(event);
-        }
-    }
-    Ok(left)
-}
-
-/// How many pairs of an associate event are not among the known assignments.
-async fn missing(context: &Shared, event: &Event) -> Result<usize, OperationError> {
-    let event = event.clone();
-    let count = context.store.read(move |c| -> Result<usize, StoreError> { Ok(undone(c, &event)?.len()) }).await?;
-    Ok(count)
-}
-
-/// The pairs of an event that the known assignments do not show as done.
-fn undone(c: &rusqlite::Connection, event: &Event) -> Result<Vec<Reserved>, StoreError> {
-    let mut undone = Vec::new();
-    for pair in events::reserved(c, &event.id)? {
-        let held = assignments::holds(c, event.location, &pair.adam_id, &pair.pricing_param, &pair.holder)?;
-        if held != (event.verb == Verb::Associate) {
-            undone.push(pair);
-        }
-    }
-    Ok(undone)
-}
-
 async fn look_at(context: &Shared, round: &mut Round, event: &Event) -> Result<(), OperationError> {
     let Some(event_id) = &event.event_id else { return Ok(()) };
     let reply = context.apple.status(&round.token, event_id).await;
@@ -316,97 +277,6 @@ async fn make_unsure(context: &Shared, event: &Event) -> Result<(), OperationErr
     Ok(context.store.write(move |w| events::unknown(w, &id, now)).await?)
 }
 
-/// An event that ended with failures: Apple names ids, not pairs, so a fresh listing tells which pairs went through.
-async fn settle_by_listing(
-    context: &Shared,
-    round: &mut Round,
-    event: &Event,
-    status: &EventStatus,
-) -> Result<(), OperationError> {
-    list_for(context, round, std::slice::from_ref(event)).await?;
-    let unknown_user = status.failures.iter().any(|failure| failure.number == Some(people::NO_SUCH_USER));
-    let lost = match unknown_user && event.holders == HolderKind::User {
-        true => people::lost_users(context, round, event).await?,
-        false => BTreeSet::new(),
-    };
-    let event_read = event.clone();
-    let undone = context.store.read(move |c| undone(c, &event_read)).await?;
-    let failed = undone.into_iter().map(|pair| {
-        let failure = match lost.contains(pair.holder.id()) {
-            true => PairFailure::released(people::LOST),
-            false => failure_of(status, &pair),
-        };
-        (pair, failure)
-    });
-    let failed: BTreeMap<_, _> = failed.collect();
-    log::warn!(
-        vppd_location = round.location.name.as_str(), vppd_event = event.event_id.as_deref().unwrap_or_default();
-        "Apple did not {} {} of {} licences ({}): {}", event.verb.word(), failed.len(), event.pairs, round.location.name,
-        failed.values().next().map_or("the listing shows them as done", |failure| failure.reason.as_str())
-    );
-    settle(context, event, failed).await
-}
-
-/// Reads who holds what of the assets that these events are about. True when the listing held still.
-async fn list_for(context: &Shared, round: &mut Round, events: &[Event]) -> Result<bool, OperationError> {
-    let mut assets = BTreeSet::new();
-    for event in events {
-        let pairs = reserved(context, event).await?.into_iter();
-        assets.extend(pairs.map(|pair| (pair.adam_id, pair.pricing_param)));
-    }
-    sync::assets_alone(context, round, assets).await
-}
-
-/// Whether an error may be about this holder: its list of them names it, or is empty.
-fn names(info: &ErrorInfo, holder: &Holder) -> bool {
-    let named = match holder {
-        Holder::Serial(_) => &info.serial_numbers,
-        Holder::User(_) => &info.client_user_ids,
-    };
-    named.is_empty() || named.iter().any(|id| id == holder.id())
-}
-
-/// Apple's reason for a pair; the most fitting one of those it gave.
-fn failure_of(status: &EventStatus, pair: &Reserved) -> PairFailure {
-    let fits = |failure: &&crate::apple::wire::Failure| {
-        failure.info.as_ref().is_none_or(|info| {
-            let asset = info.assets.is_empty() || info.assets.iter().any(|asset| asset.adam_id.0 == pair.adam_id);
-            asset && names(info, &pair.holder)
-        })
-    };
-    let number = status.failures.iter().find(fits).or(status.failures.first()).and_then(|failure| failure.number);
-    let reason = match number {
-        Some(number) => match meaning(number) {
-            Some(words) => format!("Apple: {words} ({number})"),
-            None => format!("Apple gives the number {number}"),
-        },
-        None => "Apple gives no reason".into(),
-    };
-    PairFailure::refused(number.unwrap_or(0), reason)
-}
-
-/// Events that may or may not have reached Apple. A listing that shows every pair as done settles one at once; otherwise
-/// Apple may still be working on it, so only after the waiting time does a listing without a pair mean that it is not done.
-/// If the location never holds still for a listing, several such times have to do: sending twice harms nothing.
-async fn settle_unsure(context: &Shared, round: &mut Round, unsure: &[Event]) -> Result<(), OperationError> {
-    let stable = list_for(context, round, unsure).await?;
-    let now = context.clock.now();
-    for event in unsure {
-        let read = event.clone();
-        let undone = context.store.read(move |c| undone(c, &read)).await?;
-        let wait = context.config().apple.unknown_outcome_wait.saturating_mul(if stable { 1 } else { UNSTABLE_WAITS });
-        let waited = after(event.sent_at.unwrap_or(event.intended_at), wait) <= now;
-        if undone.is_empty() || waited {
-            let lost = PairFailure::lost("the request did not reach Apple; it is sent again");
-            settle(context, event, undone.into_iter().map(|pair| (pair, lost.clone())).collect()).await?;
-        } else {
-            let (id, look_at) = (event.id.clone(), after(now, poll(context, event.looks + 1)));
-            context.store.write(move |w| events::look_again(w, &id, look_at, now)).await?;
-        }
-    }
-    Ok(())
-}
-
 // Settling.
 
 async fn reserved(context: &Shared, event: &Event) -> Result<Vec<Reserved>, OperationError> {
@@ -431,19 +301,45 @@ async fn settle(
     event: &Event,
     failed: BTreeMap<Reserved, PairFailure>,
 ) -> Result<(), OperationError> {
+    settle_but(context, event, failed, None).await
+}
+
+/// Pairs of an event that Apple has ended of which it is not known how.
+struct Open {
+    pairs: BTreeSet<Reserved>,
+    /// When it was first seen to have ended.
+    final_at: Timestamp,
+    look_at: Timestamp,
+}
+
+/// Settles an event, but for the open pairs, which stay reserved.
+async fn settle_but(
+    context: &Shared,
+    event: &Event,
+    failed: BTreeMap<Reserved, PairFailure>,
+    open: Option<Open>,
+) -> Result<(), OperationError> {
+    let apple = &context.config().apple;
     let settlement = Settlement {
         failed,
+        open: open.as_ref().map(|open| open.pairs.clone()).unwrap_or_default(),
         now: context.clock.now(),
-        reuse_delay: context.config().apple.licence_reuse_delay,
-        cool_down: context.config().apple.refused_licence_wait,
+        reuse_delay: apple.licence_reuse_delay,
+        listing_lag: apple.listing_lag,
+        cool_down: apple.refused_licence_wait,
     };
     let event = event.clone();
     context
         .store
         .write(move |w| -> Result<(), StoreError> {
-            let done = events::settle(w, &event, &settlement)?;
+            let Settled { done, reason } = events::settle(w, &event, &settlement)?;
+            if let Some(Open { final_at, look_at, .. }) = open {
+                store::tasks::request_progress(w, &event.id, done)?;
+                events::ended(w, &event.id, final_at)?;
+                return events::look_again(w, &event.id, look_at, settlement.now);
+            }
             let verb = if event.verb == Verb::Associate { "assigned" } else { "taken back" };
-            let why = settlement.failed.values().next().map(|failure| format!("; the others: {}", failure.reason));
+            let why = reason.map(|reason| format!("; the others: {reason}"));
             let words = format!("{done} of {} licences were {verb}{}", event.pairs, why.unwrap_or_default());
             let advice = "`vppd plan` tells what is tried next, and when.";
             tasks::request_ended(w, &event.id, settlement.now, done, words, advice)

@@ -25,8 +25,8 @@ use crate::schedule;
 use crate::store::assets::Differing;
 use crate::store::assignments::{Assignment, Holder};
 use crate::store::locations::TokenState;
-use crate::store::{StoreError, Write, assets, assignments, history, locations, tasks};
-use listing::{Listing, compared, forget_others, list_singly, singly, stage_all};
+use crate::store::{StoreError, Write, assets, assignments, history, locations, recent, tasks};
+use listing::{Listing, compared, forget_others, list_singly, shown_until, singly, stage_all};
 use outcome::Outcome;
 use progress::Progress;
 
@@ -238,7 +238,10 @@ async fn apply(
             let replaced = assets::replace(w, id, &kept, whole, now)?;
             assets::recount_elsewhere(w, id)?;
             let changed = people::apply(w, id, &listed_people, now)?;
-            locations::set_version(w, id, &staged.version)?;
+            match staged.outdated {
+                true => locations::forget_version(w, id)?,
+                false => locations::set_version(w, id, &staged.version)?,
+            }
             locations::synced(w, id, true, now)?;
             if stable {
                 locations::read_anew(w, id)?;
@@ -408,18 +411,20 @@ pub(super) async fn assets_alone(
 /// to be listed instead.
 pub(super) async fn read_changes(context: &Shared, round: &mut Round) -> Result<Option<u64>, OperationError> {
     let Some(version) = version_of(context, round).await? else { return Ok(None) };
-    let token = round.token.clone();
+    let (token, shown_until) = (round.token.clone(), shown_until(context));
     let delta = match walk::assignments_since(&context.apple, &token, &version).await {
         Err(error) if must_read_all(&error) => return Ok(None),
         other => ask(context, round, other).await?,
     };
     see(context, round, &delta.seen).await?;
-    let rows: Vec<Assignment> = delta.changed.values().filter_map(assignment).collect();
+    let mut rows: Vec<Assignment> = delta.changed.values().filter_map(assignment).collect();
     let (id, version) = (round.location.id, delta.version_id);
     let added = context
         .store
         .write(move |w| -> Result<u64, StoreError> {
             locations::set_version(w, id, &version)?;
+            let returned = recent::returned(w, id, shown_until)?;
+            rows.retain(|row| !returned.contains(row));
             assignments::add(w, id, &rows)
         })
         .await?;

@@ -6,9 +6,10 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{StoreError, execute, locations, row, rows};
+use super::{StoreError, execute, locations, micros, row, rows};
 use crate::model::{HolderKind, LocationId};
 
 pub use crate::model::Holder;
@@ -59,6 +60,22 @@ pub fn stage(
         added += statement.execute(params![location.0, generation, adam_id, pricing_param, kind, holder])? as u64;
     }
     Ok(added)
+}
+
+/// Takes a row out of a generation.
+pub fn unstage(
+    connection: &Connection,
+    location: LocationId,
+    generation: i64,
+    assignment: &Assignment,
+) -> Result<(), StoreError> {
+    let Assignment { adam_id, pricing_param, holder } = assignment;
+    let (kind, holder) = holder.parts();
+    let sql =
+        "DELETE FROM assignment WHERE location_id = ?1 AND generation = ?2 AND adam_id = ?3 AND pricing_param = ?4
+        AND holder_kind = ?5 AND holder = ?6";
+    execute(connection, sql, params![location.0, generation, adam_id, pricing_param, kind, holder])?;
+    Ok(())
 }
 
 /// Adds up to `limit` rows of the generation that counts to a staged one that lacks them; false when none are left.
@@ -170,13 +187,7 @@ pub fn replace_of_asset(
     let still: HashSet<&Holder> = listed.iter().map(|assignment| &assignment.holder).collect();
     gone.retain(|assignment| !still.contains(&assignment.holder));
     for assignment in &gone {
-        let (kind, holder) = assignment.holder.parts();
-        execute(
-            connection,
-            "DELETE FROM assignment WHERE location_id = ?1 AND generation = ?2 AND adam_id = ?3 AND pricing_param = ?4
-                 AND holder_kind = ?5 AND holder = ?6",
-            params![location.0, generation, asset.0, asset.1, kind, holder],
-        )?;
+        unstage(connection, location, generation, assignment)?;
     }
     let added = stage(connection, location, generation, listed)?;
     changed(connection, location, added, gone)
@@ -188,22 +199,9 @@ pub fn add(connection: &Connection, location: LocationId, rows: &[Assignment]) -
     stage(connection, location, generation, rows)
 }
 
-/// Removes a holder's row from the generation that counts.
-pub fn remove(
-    connection: &Connection,
-    location: LocationId,
-    adam_id: &str,
-    pricing_param: &str,
-    holder: &Holder,
-) -> Result<(), StoreError> {
-    let (kind, holder) = holder.parts();
-    execute(
-        connection,
-        "DELETE FROM assignment WHERE location_id = ?1 AND generation = ?2 AND adam_id = ?3 AND pricing_param = ?4
-             AND holder_kind = ?5 AND holder = ?6",
-        params![location.0, current(connection, location)?, adam_id, pricing_param, kind, holder],
-    )?;
-    Ok(())
+/// Removes a row from the generation that counts.
+pub fn remove(connection: &Connection, location: LocationId, assignment: &Assignment) -> Result<(), StoreError> {
+    unstage(connection, location, current(connection, location)?, assignment)
 }
 
 /// Whether somebody holds the asset, as far as known.
@@ -248,6 +246,23 @@ pub fn own(
     keep_own(connection, location, adam_id, pricing_param, holder, false)
 }
 
+/// The licence, which is vppd's, was given: Apple says so at this time.
+pub fn given(
+    connection: &Connection,
+    location: LocationId,
+    assignment: &Assignment,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Assignment { adam_id, pricing_param, holder } = assignment;
+    add(connection, location, std::slice::from_ref(assignment))?;
+    own(connection, location, adam_id, pricing_param, holder)?;
+    let (kind, holder) = holder.parts();
+    let sql = "UPDATE own_licence SET given_at = ?6 WHERE location_id = ?1 AND adam_id = ?2 AND pricing_param = ?3
+        AND holder_kind = ?4 AND holder = ?5";
+    execute(connection, sql, params![location.0, adam_id, pricing_param, kind, holder, micros(now)])?;
+    Ok(())
+}
+
 /// The licence is vppd's from now on, though somebody else gave it.
 pub fn adopt(
     connection: &Connection,
@@ -287,6 +302,16 @@ pub fn disown(
         AND holder_kind = ?4 AND holder = ?5";
     execute(connection, sql, params![location.0, adam_id, pricing_param, kind, holder])?;
     Ok(())
+}
+
+/// Whether vppd has given or adopted a licence of an app for this holder, under any location, which is held as far as known.
+pub fn owns(connection: &Connection, adam_id: &str, holder: &Holder) -> Result<bool, StoreError> {
+    let (kind, holder) = holder.parts();
+    let sql = "SELECT 1 FROM own_licence o JOIN location l ON l.id = o.location_id
+            JOIN assignment a ON a.location_id = l.id AND a.generation = l.generation AND a.adam_id = o.adam_id
+                AND a.pricing_param = o.pricing_param AND a.holder_kind = o.holder_kind AND a.holder = o.holder
+        WHERE o.holder = ?2 AND o.adam_id = ?1 AND o.holder_kind = ?3";
+    Ok(row(connection, sql, [adam_id, holder, kind], |_| Ok(()))?.is_some())
 }
 
 /// How many licences of an app, under all locations, are vppd's.
@@ -333,7 +358,7 @@ pub fn is_settled(connection: &Connection, adam_id: &str, holder: &Holder) -> Re
 
 const COLUMNS: &str = "a.adam_id, a.pricing_param, a.holder_kind, a.holder";
 
-fn read(row: &rusqlite::Row<'_>) -> Result<Assignment, StoreError> {
+pub(super) fn read(row: &rusqlite::Row<'_>) -> Result<Assignment, StoreError> {
     Ok(Assignment { adam_id: row.get(0)?, pricing_param: row.get(1)?, holder: Holder::read(row, 2, 3)? })
 }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::licensing::Verb;
 use crate::model::{DeviceId, EventRef, Holder, HolderKind, Holders, LocationId, Pricing};
 
-pub use settle::{PairFailure, Settlement, settle};
+pub use settle::{PairFailure, Settled, Settlement, settle};
 
 /// A request to Apple.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Event {
     pub next_look_at: Option<Timestamp>,
     /// How often Apple was asked how far it is.
     pub looks: u32,
+    /// When Apple was first seen to have ended it, if it is not known for every pair how.
+    pub final_at: Option<Timestamp>,
 }
 
 /// How far an event is.
@@ -59,7 +61,7 @@ pub struct Reserved {
     pub holder: Holder,
 }
 
-const COLUMNS: &str = "id, location_id, verb, state, adam_ids, pricing_params, pairs, event_id, intended_at, sent_at, next_look_at, looks, holder_kind";
+const COLUMNS: &str = "id, location_id, verb, state, adam_ids, pricing_params, pairs, event_id, intended_at, sent_at, next_look_at, looks, holder_kind, final_at";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Event, StoreError> {
     let (verb, state): (String, String) = (row.get(2)?, row.get(3)?);
@@ -84,6 +86,7 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Event, StoreError> {
         sent_at: maybe_time(row.get(9)?)?,
         next_look_at: maybe_time(row.get(10)?)?,
         looks: row.get(11)?,
+        final_at: maybe_time(row.get(13)?)?,
     })
 }
 
@@ -242,6 +245,12 @@ pub fn look_again(connection: &Connection, id: &str, look_at: Timestamp, now: Ti
         "UPDATE licence_event SET next_look_at = ?2, looked_at = ?3, looks = looks + 1 WHERE id = ?1",
         params![id, micros(look_at), micros(now)],
     )?;
+    Ok(())
+}
+
+/// Apple has ended it, as was first seen at `final_at`, and of some pairs it is not known how.
+pub fn ended(connection: &Connection, id: &str, final_at: Timestamp) -> Result<(), StoreError> {
+    execute(connection, "UPDATE licence_event SET final_at = ?2 WHERE id = ?1", params![id, micros(final_at)])?;
     Ok(())
 }
 

@@ -37,6 +37,7 @@ pub mod metadata;
 pub mod notifications;
 pub mod pairs;
 pub mod persons;
+pub mod recent;
 pub mod reclaims;
 pub mod restored;
 pub mod safety;

@@ -13,7 +13,7 @@ use rusqlite_migration::{M, Migrations};
 use super::StoreError;
 use crate::fault;
 
-const STEPS: [&str; 13] = [
+const STEPS: [&str; 14] = [
     include_str!("migrations/001_first.sql"),
     include_str!("migrations/002_safety.sql"),
     include_str!("migrations/003_users.sql"),
@@ -27,6 +27,7 @@ const STEPS: [&str; 13] = [
     include_str!("migrations/011_directory.sql"),
     include_str!("migrations/012_hands.sql"),
     include_str!("migrations/013_safety.sql"),
+    include_str!("migrations/014_listing_lag.sql"),
 ];
 
 /// Copies that are kept, the newest.

@@ -1,4 +1,5 @@
 mod facts;
+mod recent;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -188,15 +189,17 @@ async fn free_licences_are_what_nobody_holds_awaits_or_has_just_given_back() {
     assert!(again.is_err(), "two events for one pair");
     let settlement = events::Settlement {
         failed: Default::default(),
+        open: Default::default(),
         now: now(),
         reuse_delay: Duration::from_secs(120),
+        listing_lag: Duration::from_secs(60),
         cool_down: Duration::from_secs(900),
     };
     let late = crate::clock::after(now(), Duration::from_secs(121));
     store
         .write(move |w| -> Result<(), StoreError> {
             let event = events::open(w, id)?.remove(0);
-            assert_eq!(events::settle(w, &event, &settlement)?, 2);
+            assert_eq!(events::settle(w, &event, &settlement)?, events::Settled { done: 2, reason: None });
             events::intend(w, "e3", id, Verb::Disassociate, &stdq, &Holders::Serials(vec!["C".into()]), now())?;
             let event = events::open(w, id)?.remove(0);
             events::settle(w, &event, &settlement)?;

@@ -7,9 +7,10 @@ use rusqlite::{Connection, params};
 use super::{StoreError, execute, maybe_time, micros, row};
 
 /// Columns whose times are compared with now. Of those that bound a right (a profile's or a certificate's end) none.
-const COMPARED: [(&str, &[&str]); 13] = [
-    ("licence_event", &["intended_at", "sent_at", "next_look_at"]),
-    ("returning_licence", &["usable_at"]),
+const COMPARED: [(&str, &[&str]); 14] = [
+    ("licence_event", &["intended_at", "sent_at", "next_look_at", "final_at"]),
+    ("returning_licence", &["usable_at", "returned_at"]),
+    ("own_licence", &["given_at"]),
     ("pair", &["due"]),
     ("device", &["pushed_at", "push_after", "push_dead_since", "token_updated_at", "last_seen"]),
     ("command", &["queued_at", "sent_at"]),
@@ -38,13 +39,20 @@ pub fn put_back(connection: &Connection, by: SignedDuration, now: Timestamp) -> 
     Ok(())
 }
 
-/// The clock was put forward by `by`: Apple has not had that much more time for what it was asked.
-pub fn put_forward(connection: &Connection, by: SignedDuration) -> Result<(), StoreError> {
+/// So far back what was given matters: no listing is older.
+const LATELY: SignedDuration = SignedDuration::from_hours(24);
+
+/// The clock was put forward by `by`, to `now`: Apple has not had that much more time for what it was asked.
+pub fn put_forward(connection: &Connection, by: SignedDuration, now: Timestamp) -> Result<(), StoreError> {
+    let lately = now.saturating_sub(by).and_then(|before| before.saturating_sub(LATELY)).unwrap_or(Timestamp::MIN);
     let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
-    let events =
-        "UPDATE licence_event SET intended_at = intended_at + ?1, sent_at = sent_at + ?1 WHERE state <> 'settled'";
+    let events = "UPDATE licence_event SET intended_at = intended_at + ?1, sent_at = sent_at + ?1,
+        final_at = final_at + ?1 WHERE state <> 'settled'";
     execute(connection, events, [by])?;
-    execute(connection, "UPDATE returning_licence SET usable_at = usable_at + ?1", [by])?;
+    let returned = "UPDATE returning_licence SET usable_at = usable_at + ?1, returned_at = returned_at + ?1";
+    execute(connection, returned, [by])?;
+    let given = "UPDATE own_licence SET given_at = given_at + ?1 WHERE given_at > ?2";
+    execute(connection, given, params![by, micros(lately)])?;
     Ok(())
 }
 

@@ -35,7 +35,7 @@ fn a_lost_reply_is_settled_by_a_listing_and_not_sent_twice() {
 }
 
 #[test]
-fn a_request_that_never_arrived_is_sent_again_after_ten_minutes_and_a_listing() {
+fn a_request_that_never_arrived_is_sent_again_after_its_time_and_a_listing() {
     story(|clock| async move {
         let app = App::start(clock, &[(READER, 4)]).await;
         app.sandbox.apple.add_fault(next("assets/associate", 1, Fault::ClosedBeforeEffect)).unwrap();

@@ -24,6 +24,7 @@ mod foreign_tools;
 mod fuzz_seeds;
 mod independent;
 mod journey;
+mod lag;
 mod layers;
 mod lessons;
 mod licence_examples;

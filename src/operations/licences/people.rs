@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
-use super::{names, reserved, settle};
+use super::listings::names;
+use super::{reserved, settle};
 use crate::apple::error::AppleError;
 use crate::apple::wire::ErrorInfo;
 use crate::licensing::registration::Wanted;

@@ -1,4 +1,9 @@
 //! Who holds what, listed and kept: all of a location, staged page by page and shown as a whole, or one asset alone.
+//!
+//! What Apple lists may be older than what it has done (`[apple] listing-lag`). What vppd has given so lately is kept although
+//! a listing does not show it, and what came back so lately does not come with a listing that still shows it.
+
+use jiff::Timestamp;
 
 use super::outcome::Outcome;
 use super::progress::Progress;
@@ -12,7 +17,7 @@ use crate::operations::locations::standing::ask;
 use crate::operations::{OperationError, Shared};
 use crate::store::assets::Counted;
 use crate::store::assignments::{Assignment, Changed};
-use crate::store::{StoreError, assignments, history};
+use crate::store::{StoreError, Write, assignments, history, recent};
 
 /// Rows written in one transaction, so that devices are not kept waiting.
 const CHUNK: u32 = 2_000;
@@ -36,10 +41,16 @@ impl Sink<wire::Assignment> for Staging<'_> {
         let rows: Vec<Assignment> = records.iter().filter_map(assignment).collect();
         // Before the page waits for its turn to be stored.
         drop(records);
-        let stage = move |w: &crate::store::Write<'_>| assignments::stage(w, location, generation, &rows);
+        let stage = move |w: &Write<'_>| assignments::stage(w, location, generation, &rows);
         self.context.store.write_bulk(stage).await?;
         Ok(())
     }
+}
+
+/// What was done until this time is sure to be in a listing that begins now.
+pub(super) fn shown_until(context: &Shared) -> Timestamp {
+    let lag = context.config().apple.listing_lag;
+    context.clock.now().checked_sub(lag).unwrap_or(Timestamp::MIN)
 }
 
 /// A generation that is staged in full, and how it differs from the one that counts.
@@ -49,11 +60,15 @@ pub(super) struct Staged {
     pub version: String,
     pub stable: bool,
     pub changed: Changed,
+    /// Licences came back so lately that what Apple lists as changed from this version on may include them.
+    pub outdated: bool,
 }
 
 /// A generation, and what Apple said while it was listed.
 pub(super) struct Listing {
     generation: i64,
+    /// See [`shown_until`].
+    shown_until: Timestamp,
     listed: Result<walk::Listed, AppleError>,
 }
 
@@ -65,25 +80,54 @@ pub(super) async fn stage_all(
     progress: &Progress,
 ) -> Result<Listing, OperationError> {
     let generation = context.store.read(move |c| assignments::next_generation(c, id)).await?;
+    let shown_until = shown_until(context);
     let staging = Staging { context, location: id, generation };
     let listed = match walk::assignments(&context.apple, token, &progress.part("assignments"), &staging).await {
         Err(Stopped::Sink(error)) => return Err(error),
         Err(Stopped::Apple(error)) => Err(error),
         Ok(listed) => Ok(listed),
     };
-    Ok(Listing { generation, listed })
+    Ok(Listing { generation, shown_until, listed })
 }
 
 /// How what was staged differs from what counts. Of a location that did not hold still all that was known stays.
 pub(super) async fn compared(context: &Shared, round: &mut Round, listing: Listing) -> Result<Staged, OperationError> {
-    let (id, generation) = (round.location.id, listing.generation);
+    let (id, generation, shown_until) = (round.location.id, listing.generation, listing.shown_until);
     let listed = ask(context, round, listing.listed).await?;
     see(context, round, &listed.seen).await?;
     if !listed.stable {
         while context.store.write_bulk(move |w| assignments::keep_known(w, id, generation, CHUNK)).await? {}
     }
+    let outdated = mend(context, id, generation, shown_until).await?;
     let changed = context.store.read(move |c| assignments::compare(c, id, generation)).await?;
-    Ok(Staged { generation, version: listed.version_id, stable: listed.stable, changed })
+    Ok(Staged { generation, version: listed.version_id, stable: listed.stable, changed, outdated })
+}
+
+/// Adds to a staged generation what was given too lately to be sure to be listed, and takes out what came back so lately.
+/// True when anything came back.
+async fn mend(
+    context: &Shared,
+    id: LocationId,
+    generation: i64,
+    shown_until: Timestamp,
+) -> Result<bool, OperationError> {
+    let (given, returned) = context
+        .store
+        .read(move |c| -> Result<_, StoreError> {
+            Ok((recent::given(c, id, None, shown_until)?, recent::returned(c, id, shown_until)?))
+        })
+        .await?;
+    for chunk in given.chunks(CHUNK as usize) {
+        let rows = chunk.to_vec();
+        context.store.write_bulk(move |w| assignments::stage(w, id, generation, &rows)).await?;
+    }
+    let returned: Vec<Assignment> = returned.into_iter().collect();
+    for chunk in returned.chunks(CHUNK as usize) {
+        let rows = chunk.to_vec();
+        let unstage = move |w: &Write<'_>| rows.iter().try_for_each(|row| assignments::unstage(w, id, generation, row));
+        context.store.write_bulk(unstage).await?;
+    }
+    Ok(!returned.is_empty())
 }
 
 /// Forgets what no longer counts, or never did.
@@ -120,18 +164,22 @@ pub(super) async fn list_singly(
         let of =
             AssetRef { adam_id: asset.adam_id.as_str().into(), pricing_param: asset.pricing_param.as_str().into() };
         let tell = progress.part(format!("assignments of {}", asset.adam_id));
+        let shown_until = shown_until(context);
         let listed = walk::assignments_of(&context.apple, &token, &of, &tell).await;
         let listed = ask(context, round, listed).await?;
         see(context, round, &listed.seen).await?;
-        let rows: Vec<Assignment> = listed.assignments.values().filter_map(assignment).collect();
+        let mut rows: Vec<Assignment> = listed.assignments.values().filter_map(assignment).collect();
         let (stable, now) = (listed.stable, context.clock.now());
         let changed = context
             .store
             .write_bulk(move |w| -> Result<Changed, StoreError> {
+                let returned = recent::returned(w, id, shown_until)?;
+                rows.retain(|row| !returned.contains(row));
                 if !stable {
                     return Ok(Changed { added: assignments::add(w, id, &rows)?, ..Changed::default() });
                 }
                 let asset = (asset.adam_id.as_str(), asset.pricing_param.as_str());
+                rows.extend(recent::given(w, id, Some(asset), shown_until)?);
                 let changed = assignments::replace_of_asset(w, id, asset, &rows)?;
                 history::taken_back(w, id, &changed.taken_back, now)?;
                 Ok(changed)

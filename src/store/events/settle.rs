@@ -1,6 +1,6 @@
 //! How an event ends: what it leaves behind for each of its pairs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use super::{Event, Reserved, device_of, reserved};
 use crate::clock::after;
 use crate::licensing::Verb;
 use crate::model::{App, Holder};
-use crate::store::{StoreError, assignments, execute, locations, micros, pairs, reclaims, seats};
+use crate::store::{StoreError, assignments, execute, locations, micros, pairs, reclaims, row, seats};
 
 /// How an event ended for a pair that did not go through.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,38 +42,70 @@ impl PairFailure {
 /// What a settled event leaves behind.
 #[derive(Debug, Clone)]
 pub struct Settlement {
-    /// Pairs that did not go through; all others did.
+    /// Pairs that did not go through.
     pub failed: BTreeMap<Reserved, PairFailure>,
+    /// Pairs of which it is not known yet: they stay reserved. All others went through.
+    pub open: BTreeSet<Reserved>,
     pub now: Timestamp,
     /// How long Apple needs until a returned licence can be used again.
     pub reuse_delay: Duration,
+    /// How old a listing of Apple's may be: so long a returned licence is not used again either.
+    pub listing_lag: Duration,
     /// The first pause before a failed pair is tried again; doubled with each failure.
     pub cool_down: Duration,
 }
 
-/// Ends an event: pairs that went through become assignments (or stop being ones), the others are tried again later.
-/// Returns how many went through.
-pub fn settle(connection: &Connection, event: &Event, settlement: &Settlement) -> Result<u64, StoreError> {
+/// How far an event is settled, all looks at it together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Pairs that went through.
+    pub done: u64,
+    /// Why others did not, if any did not.
+    pub reason: Option<String>,
+}
+
+/// Settles pairs of an event: those that went through become assignments (or stop being ones), the failed ones are tried
+/// again later. With the last one the event has ended.
+pub fn settle(connection: &Connection, event: &Event, settlement: &Settlement) -> Result<Settled, StoreError> {
     let mut done = 0;
-    for pair in reserved(connection, &event.id)? {
-        match settlement.failed.get(&pair) {
+    let reserved = reserved(connection, &event.id)?;
+    for pair in reserved.iter().filter(|pair| !settlement.open.contains(pair)) {
+        match settlement.failed.get(pair) {
             None => {
                 done += 1;
-                went_through(connection, event, &pair, settlement)?;
+                went_through(connection, event, pair, settlement)?;
             }
-            Some(failure) => did_not(connection, event, &pair, failure, settlement)?,
+            Some(failure) => did_not(connection, event, pair, failure, settlement)?,
         }
+        let (kind, holder) = pair.holder.parts();
+        execute(
+            connection,
+            "DELETE FROM reservation WHERE event = ?1 AND adam_id = ?2 AND pricing_param = ?3 AND holder_kind = ?4
+                 AND holder = ?5",
+            params![event.id, pair.adam_id, pair.pricing_param, kind, holder],
+        )?;
     }
-    execute(connection, "DELETE FROM reservation WHERE event = ?1", [&event.id])?;
     let number = settlement.failed.values().find_map(|failure| failure.number);
-    let reason = settlement.failed.values().next().map(|failure| failure.reason.as_str()).unwrap_or("complete");
+    let reason = settlement.failed.values().next().map(|failure| failure.reason.as_str());
     execute(
         connection,
-        "UPDATE licence_event SET state = 'settled', settled_at = ?2, done = ?3, error_number = ?4, outcome = ?5,
-             next_look_at = NULL WHERE id = ?1",
-        params![event.id, micros(settlement.now), done as i64, number, reason],
+        "UPDATE licence_event SET done = coalesce(done, 0) + ?2, error_number = coalesce(?3, error_number),
+             outcome = coalesce(?4, outcome) WHERE id = ?1",
+        params![event.id, done, number, reason],
     )?;
-    Ok(done)
+    let settled = row(connection, "SELECT done, outcome FROM licence_event WHERE id = ?1", [&event.id], |row| {
+        Ok(Settled { done: row.get::<_, i64>(0)?.max(0) as u64, reason: row.get(1)? })
+    })?;
+    let settled = settled.ok_or_else(|| StoreError::Damaged(format!("no event {}", event.id)))?;
+    if !reserved.iter().any(|pair| settlement.open.contains(pair)) {
+        execute(
+            connection,
+            "UPDATE licence_event SET state = 'settled', settled_at = ?2, outcome = coalesce(outcome, 'complete'),
+                 next_look_at = NULL WHERE id = ?1",
+            params![event.id, micros(settlement.now)],
+        )?;
+    }
+    Ok(settled)
 }
 
 fn went_through(
@@ -84,17 +116,17 @@ fn went_through(
 ) -> Result<(), StoreError> {
     let location = event.location;
     let Reserved { adam_id, pricing_param, holder } = pair;
+    let assignment = assignments::Assignment {
+        adam_id: adam_id.clone(),
+        pricing_param: pricing_param.clone(),
+        holder: holder.clone(),
+    };
     if let Holder::User(user) = holder {
         seats::forget(connection, user, adam_id)?;
     }
     match event.verb {
         Verb::Associate => {
-            let assignment = assignments::Assignment {
-                adam_id: adam_id.clone(),
-                pricing_param: pricing_param.clone(),
-                holder: holder.clone(),
-            };
-            assignments::add(connection, location, &[assignment])?;
+            assignments::given(connection, location, &assignment, settlement.now)?;
             // What failed before no longer counts: the install starts with a clean slate.
             if let Some(device) = device_of(connection, holder)?
                 && let Some(mut known) = pairs::get(connection, device, adam_id)?
@@ -107,24 +139,28 @@ fn went_through(
         Verb::Disassociate => {
             // What Apple lists as changed may from now on include what was taken back: only a full listing can be trusted.
             locations::forget_version(connection, location)?;
-            assignments::remove(connection, location, adam_id, pricing_param, holder)?;
+            assignments::remove(connection, location, &assignment)?;
             assignments::disown(connection, location, adam_id, pricing_param, holder)?;
             let (kind, named) = holder.parts();
             execute(
                 connection,
-                "INSERT INTO returning_licence (location_id, adam_id, pricing_param, holder_kind, holder, usable_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET usable_at = excluded.usable_at",
+                "INSERT INTO returning_licence (location_id, adam_id, pricing_param, holder_kind, holder, usable_at,
+                     returned_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT DO UPDATE SET usable_at = excluded.usable_at, returned_at = excluded.returned_at",
                 params![
                     location.0,
                     adam_id,
                     pricing_param,
                     kind,
                     named,
-                    micros(after(settlement.now, settlement.reuse_delay))
+                    micros(after(settlement.now, settlement.reuse_delay.max(settlement.listing_lag))),
+                    micros(settlement.now)
                 ],
             )?;
             if let Some(device) = device_of(connection, holder)?
                 && let Some(mut known) = pairs::get(connection, device, adam_id)?
+                && !assignments::owns(connection, adam_id, holder)?
             {
                 known.ours = false;
                 // With the licence goes what failed or was declined: a later deployment starts with a clean slate. An app that
