@@ -227,6 +227,7 @@ fn snapshot(size: Size) -> anyhow::Result<Snapshot> {
         by_hand: Vec::new(),
         rows: vec![Row::default(); size.devices as usize],
         seats: Vec::new(),
+        extras: Vec::new(),
     })
 }
 

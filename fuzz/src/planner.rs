@@ -72,6 +72,12 @@ fn order_does_not_matter(world: &Snapshot, made: &Plan) {
             *device = last - *device;
         }
     }
+    for (_, holder) in &mut other.extras {
+        if let Holder::Device(device) = holder {
+            *device = last - *device;
+        }
+    }
+    other.extras.sort_unstable_by_key(|&(asset, holder)| (holder, asset));
     let mut turned = plan(&other);
     turned.steps.iter_mut().for_each(|step| step.device = last - step.device);
     turned.steps.sort_unstable_by_key(|step| (step.device, step.product));

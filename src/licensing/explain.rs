@@ -60,6 +60,9 @@ pub fn explain(step: Step, names: &Names<'_>) -> String {
             format!("being removed; the licence goes back once the device confirms it{because}{later}{until}")
         }
         Step::Disassociate { .. } => format!("not on the device any more: the licence goes back to {location}"),
+        Step::DisassociateSecond { .. } => {
+            format!("two licences of this app are held, and one is enough: the one of {location} goes back")
+        }
         Step::AwaitReturn => format!("Apple is taking the licence back to {location}"),
         Step::Removed => "removed, and the licence is back".into(),
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::desired::{By, Decision, Rules};
 use super::plan::CommandKind;
-use super::queue::Claim;
+use super::queue::{Claim, allows};
 use super::snapshot::{Asset, Device, Holder, Licence, Pair, Seat, Snapshot, Standing, reached, seconds};
 use super::step::{
     Around, AroundSeat, Cover, Presence, SeatWanted, Step, Wanted, next_for_seat, next_step, waits_for_the_device,
@@ -99,6 +99,36 @@ pub(super) fn wake_of_device(snapshot: &Snapshot, device: &Device) -> Option<u32
     at.filter(|&at| !reached(at, snapshot.now)).map(seconds)
 }
 
+/// Of the licences of ours that a holder has of one app, the one to give back; `asset`: the one in its row. The one that stays
+/// is under a location that what decides may use, then under the first location. While one is asked for or taken back, its
+/// end is awaited.
+fn surplus(
+    snapshot: &Snapshot,
+    product: u32,
+    holder: Holder,
+    (licence, ours, asset): (Licence, bool, u32),
+    by: Option<By>,
+) -> Option<u32> {
+    if licence != Licence::Assigned || !ours {
+        return None;
+    }
+    let facts = |asset: u32| &snapshot.assets[asset as usize];
+    let mut held: Vec<u32> = snapshot.extras_of(product, holder).filter(|&extra| extra != asset).collect();
+    if held.is_empty() {
+        return None;
+    }
+    held.push(asset);
+    held.sort_unstable_by_key(|&asset| {
+        let location = facts(asset).location;
+        (by.is_some_and(|by| !allows(snapshot, by, location)), location, asset)
+    });
+    let can_go = |&asset: &u32| {
+        let asset = facts(asset);
+        asset.revocable && snapshot.locations[asset.location as usize].writable
+    };
+    held.into_iter().skip(1).filter(can_go).next_back()
+}
+
 /// Judges one pair; `known`: what is known of it.
 pub(super) fn judge(snapshot: &Snapshot, rules: &Rules, product: u32, device: u32, known: Option<&Pair>) -> Judged {
     let facts = &snapshot.devices[device as usize];
@@ -145,6 +175,13 @@ pub(super) fn judge(snapshot: &Snapshot, rules: &Rules, product: u32, device: u3
         bundle_id_known: app.bundle_id.is_some(),
         licence_writable: held.is_none_or(writable),
         licence_revocable: held.is_none_or(|asset| asset.revocable),
+        second: surplus(
+            snapshot,
+            product,
+            Holder::Device(device),
+            (pair.licence, pair.ours, pair.asset),
+            decision.map(|it| it.by),
+        ),
     };
     let step = next_step(pair, &around);
     let required = matches!(wanted, Wanted::Required { .. });
@@ -183,7 +220,7 @@ pub(super) fn judge(snapshot: &Snapshot, rules: &Rules, product: u32, device: u3
     let act = Act {
         command,
         take_back: match step {
-            Step::Disassociate { asset } => Some(asset),
+            Step::Disassociate { asset } | Step::DisassociateSecond { asset } => Some(asset),
             _ => None,
         },
         adopt: adopted.then_some(pair.asset),
@@ -272,6 +309,13 @@ pub(super) fn judge_seat(
         due,
         writable: held.is_none_or(writable),
         revocable: held.is_none_or(|asset| asset.revocable),
+        second: surplus(
+            snapshot,
+            product,
+            Holder::Person(person),
+            (seat.licence, seat.ours, seat.asset),
+            best.map(|(.., by)| by),
+        ),
     };
     let step = next_for_seat(seat, &around);
     let claim = best.filter(|_| step == Step::NeedsLicence).map(|(priority, since, _, by)| Claim {
@@ -284,7 +328,7 @@ pub(super) fn judge_seat(
     let adopted = wanted == SeatWanted::Wanted && seat.licence == Licence::Assigned && !seat.ours;
     let act = Act {
         take_back: match step {
-            Step::Disassociate { asset } => Some(asset),
+            Step::Disassociate { asset } | Step::DisassociateSecond { asset } => Some(asset),
             _ => None,
         },
         adopt: adopted.then_some(seat.asset),

@@ -85,6 +85,15 @@ impl Planner {
         self.changed.insert(Holder::Person(place));
     }
 
+    /// A holder has licences of ours of these assets beside those in its row.
+    pub fn set_extras(&mut self, holder: Holder, assets: &[u32]) {
+        let extras = &mut self.snapshot.extras;
+        extras.retain(|(_, known)| *known != holder);
+        extras.extend(assets.iter().map(|&asset| (asset, holder)));
+        extras.sort_unstable_by_key(|&(asset, holder)| (holder, asset));
+        self.changed.insert(holder);
+    }
+
     /// Takes a holder out of every queue whose order its name was part of.
     fn forget_name(&mut self, holder: Holder) {
         for product in 0..self.snapshot.products.len() as u32 {

@@ -253,17 +253,22 @@ impl Queue {
     }
 }
 
+/// Whether what decides lets its licences come from this location.
+pub(super) fn allows(snapshot: &Snapshot, by: By, location: u32) -> bool {
+    match by {
+        By::Rule(rule) => {
+            let named = &snapshot.rules[rule as usize].locations;
+            named.is_empty() || named.binary_search(&location).is_ok()
+        }
+        By::Hand(hand) => snapshot.by_hand[hand as usize].location.is_none_or(|named| named == location),
+    }
+}
+
 /// Why this asset cannot serve the claim, now or ever.
 fn hindrance(snapshot: &Snapshot, claim: &Claim, asset: &Asset) -> Option<Blocked> {
     let location = &snapshot.locations[asset.location as usize];
     let person = |person: u32| &snapshot.persons[person as usize];
-    let allowed = match claim.by {
-        By::Rule(rule) => {
-            let named = &snapshot.rules[rule as usize].locations;
-            named.is_empty() || named.binary_search(&asset.location).is_ok()
-        }
-        By::Hand(hand) => snapshot.by_hand[hand as usize].location.is_none_or(|named| named == asset.location),
-    };
+    let allowed = allows(snapshot, claim.by, asset.location);
     let (assignable, registered, member) = match claim.holder {
         Holder::Device(device) => {
             let device = &snapshot.devices[device as usize];

@@ -31,6 +31,9 @@ pub struct Snapshot {
     pub rows: Vec<Row<Pair>>,
     /// The user licences of each person, in the order of `persons`.
     pub seats: Vec<Row<Seat>>,
+    /// Licences of ours (asset, holder) of an app of which the holder's row has another one of ours: under another location,
+    /// or with another pricing. Sorted by holder. One is enough, so there are hardly ever any.
+    pub extras: Vec<(u32, Holder)>,
 }
 
 /// One per product, sorted by it; only those about which something is known.
@@ -280,6 +283,13 @@ impl Snapshot {
     pub fn seat(&self, product: u32, person: u32) -> Option<&Seat> {
         let row = self.seats.get(person as usize)?;
         row.binary_search_by_key(&product, |seat| seat.product).ok().map(|at| &row[at])
+    }
+
+    /// Assets of the licences of ours that a holder has of an app beside the one in its row.
+    pub fn extras_of(&self, product: u32, holder: Holder) -> impl Iterator<Item = u32> {
+        let first = self.extras.partition_point(|(_, known)| *known < holder);
+        let of_holder = self.extras[first..].iter().take_while(move |(_, known)| *known == holder);
+        of_holder.map(|(asset, _)| *asset).filter(move |&asset| self.assets[asset as usize].product == product)
     }
 
     /// The serial number, or the person's id at Apple.

@@ -12,6 +12,7 @@
 //!   back. It does not ask again by itself; a deployment or a decision that is newer than the refusal asks once more.
 //! - **A device that left** (checked out, deleted, or silent for `[licences] silent-after`) gives its licences back at once:
 //!   nothing that it does with the app is ours to ask. What is given by hand after it left stays.
+//! - **A second licence** of the same app (under two locations, or with two pricings) goes back at once, one at a time.
 //! - **A user licence** goes back when no device of the person wants or has the app.
 //!
 //! Licences that vppd has neither assigned nor adopted are taken only where an uninstall tells it to; those that Apple calls
@@ -99,6 +100,8 @@ pub enum Step {
 
     /// Take the licence back.
     Disassociate { asset: u32 },
+    /// Two licences of ours are held, where one is enough: take this one back.
+    DisassociateSecond { asset: u32 },
     /// Apple is taking the licence back.
     AwaitReturn,
     /// Removed, and the licence is back (or was never ours to take).
@@ -186,10 +189,15 @@ pub struct Around {
     pub licence_writable: bool,
     /// The device's licence may be taken back.
     pub licence_revocable: bool,
+    /// Of several licences of ours that the device holds of the app, the one that goes back.
+    pub second: Option<u32>,
 }
 
 /// What this pair needs next.
 pub fn next_step(pair: &Pair, around: &Around) -> Step {
+    if let Some(asset) = around.second {
+        return Step::DisassociateSecond { asset };
+    }
     match (around.presence, around.wanted) {
         // Management ended: what the device does with the app is no longer ours to ask.
         (Presence::Gone { kept: true }, Wanted::Required { .. }) => towards_held(pair, around),
@@ -352,10 +360,15 @@ pub struct AroundSeat {
     pub due: bool,
     pub writable: bool,
     pub revocable: bool,
+    /// Of several licences of ours that the person holds of the app, the one that goes back.
+    pub second: Option<u32>,
 }
 
 /// What this seat needs next.
 pub fn next_for_seat(seat: &Seat, around: &AroundSeat) -> Step {
+    if let Some(asset) = around.second {
+        return Step::DisassociateSecond { asset };
+    }
     match (seat.licence, around.wanted) {
         (Licence::Requested, _) => Step::AwaitAssignment,
         (Licence::Returning, _) => Step::AwaitReturn,

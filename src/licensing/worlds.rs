@@ -85,6 +85,7 @@ pub fn small(licences: u32, devices: Vec<Device>) -> Snapshot {
         rules: vec![rule(1, 0, Whom::AllDevices, Purpose::Required)],
         by_hand: Vec::new(),
         seats: Vec::new(),
+        extras: Vec::new(),
     }
 }
 
@@ -210,6 +211,16 @@ prop_compose! {
     }
 }
 
+/// Whether the holder has another licence of ours of the same app.
+fn may_be_extra(world: &Snapshot, asset: u32, holder: Holder) -> bool {
+    let Some(facts) = world.assets.get(asset as usize) else { return false };
+    let held = match holder {
+        Holder::Device(device) => world.pair(facts.product, device).map(|it| (it.licence, it.ours, it.asset)),
+        Holder::Person(person) => world.seat(facts.product, person).map(|it| (it.licence, it.ours, it.asset)),
+    };
+    held.is_some_and(|(licence, ours, held)| licence == Licence::Assigned && ours && held != asset)
+}
+
 /// Which assets each app has.
 pub fn assets_of(snapshot: &Snapshot) -> Vec<Vec<u32>> {
     let of = |product| (0u32..).zip(&snapshot.assets).filter(move |(_, a)| a.product == product).map(|(at, _)| at);
@@ -260,12 +271,19 @@ pub fn worlds() -> impl Strategy<Value = Snapshot> {
             (any::<bool>(), proptest::option::weighted(0.2, 0..LOCATIONS), any::<bool>(), 1..1000i64),
             0..3,
         );
+        let extras = proptest::collection::btree_set(
+            (
+                prop_oneof![2 => (0..count as u32).prop_map(Holder::Device), 1 => (0..4u32).prop_map(Holder::Person)],
+                0..6u32,
+            ),
+            0..12,
+        );
         let rows = proptest::collection::vec(a_row(assets.clone()), count);
         let seats = proptest::collection::vec(seats(assets), 4);
         let rules = proptest::collection::vec(a_rule(count as u32), 0..8);
-        (Just(snapshot), devices, persons, hands, rows, seats, rules)
+        (Just(snapshot), devices, persons, hands, rows, seats, rules, extras)
     })
-    .prop_map(|(mut snapshot, devices, persons, hands, rows, seats, rules)| {
+    .prop_map(|(mut snapshot, devices, persons, hands, rows, seats, rules, extras)| {
         snapshot.rules = (1i64..).zip(rules).map(|(id, rule)| Rule { id, ..rule }).collect();
         snapshot.by_hand = hands
             .into_iter()
@@ -278,6 +296,9 @@ pub fn worlds() -> impl Strategy<Value = Snapshot> {
                 decided_at: at(decided_at),
             })
             .collect();
-        Snapshot { devices, persons, rows, seats, ..snapshot }
+        let mut world = Snapshot { devices, persons, rows, seats, ..snapshot };
+        let extras = extras.into_iter().map(|(holder, asset)| (asset, holder));
+        world.extras = extras.filter(|&(asset, holder)| may_be_extra(&world, asset, holder)).collect();
+        world
     })
 }

@@ -297,7 +297,9 @@ impl Seen {
         let (licence, held) = self.licence(step);
         let shown = self.shown(step);
         let asset = match shown {
-            Step::Associate { asset } | Step::Disassociate { asset } => Some(asset),
+            Step::Associate { asset } | Step::Disassociate { asset } | Step::DisassociateSecond { asset } => {
+                Some(asset)
+            }
             _ => held,
         };
         let location = asset
@@ -355,7 +357,7 @@ fn stage(step: Step, pair: Option<&Pair>) -> Stage {
         Step::AwaitRetry => Stage::Installing,
         Step::GaveUp => Stage::Failed,
         Step::WithdrawRemove | Step::Remove | Step::AwaitRemoval => Stage::Removing,
-        Step::Disassociate { .. } | Step::AwaitReturn => Stage::LicenceReturning,
+        Step::Disassociate { .. } | Step::DisassociateSecond { .. } | Step::AwaitReturn => Stage::LicenceReturning,
     }
 }
 

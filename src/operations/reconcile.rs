@@ -405,7 +405,8 @@ pub(super) fn verb_words(verb: Verb) -> &'static str {
     match verb {
         Verb::Associate => "wanted by a deployment, and a licence is free",
         Verb::Disassociate => {
-            "not on the device any more, and not wanted by any deployment; or its deadline has passed"
+            "not on the device any more, and not wanted by any deployment; or its deadline has passed; or its holder has \
+             another of the same app"
         }
     }
 }

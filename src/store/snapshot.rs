@@ -78,6 +78,7 @@ pub fn load(connection: &Connection, settings: &Settings, now: Timestamp) -> Res
         by_hand: Vec::new(),
         rows: Vec::new(),
         seats: Vec::new(),
+        extras: Vec::new(),
     };
     facts::groups(connection, &mut behind)?;
     facts::locations(connection, &settings.us, &mut behind, &mut snapshot)?;
@@ -88,6 +89,7 @@ pub fn load(connection: &Connection, settings: &Settings, now: Timestamp) -> Res
     facts::by_hand(connection, &mut behind, &mut snapshot)?;
     rows::pairs(connection, &mut behind, &mut snapshot)?;
     rows::seats(connection, &mut behind, &mut snapshot)?;
+    snapshot.extras.sort_unstable_by_key(|&(asset, holder)| (holder, asset));
     for (adam_id, bundle_id) in assets::bundle_ids(connection)? {
         if let Some(&place) = behind.products.get(&adam_id) {
             snapshot.products[place as usize].bundle_id = Some(bundle_id);

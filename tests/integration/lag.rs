@@ -7,6 +7,7 @@ use sandbox::apple::{AssetName, Fault, FaultRule, NewAsset, NewLocation, Often, 
 use serde_json::json;
 use vppd::operations::view::*;
 use vppd::operations::{deployments, look, sync, tokens};
+use vppd::store::{assignments, locations};
 
 use crate::support::*;
 
@@ -183,6 +184,33 @@ fn a_full_sync_right_after_licences_were_given_drops_none_and_after_their_return
         app.wait(minutes(13 * 60)).await;
         assert_eq!(held(&app).await, 0);
         assert_eq!(calls(&app, "assets/disassociate"), 1);
+        app.assert_clean();
+    });
+}
+
+#[test]
+fn of_two_licences_of_ours_for_one_device_one_goes_back() {
+    story(|clock| async move {
+        let app = begin(clock, 4).await;
+        let york = add_york(&app, 2).await;
+        app.deploy(READER, "all-devices", PurposeView::Required).await;
+        app.wait(minutes(10)).await;
+        let device = devices(0, 1).remove(0).serial;
+        app.sandbox.apple.assign(&york, &AssetName::standard(READER), &device).unwrap();
+        let holder = vppd::model::Holder::Serial(device.clone());
+        let own = move |w: &vppd::store::Write<'_>| -> Result<(), vppd::store::StoreError> {
+            let york = locations::by_name_or_uid(w, "York")?.unwrap();
+            assignments::own(w, york.id, READER, "STDQ", &holder)
+        };
+        app.context.store.write(own).await.unwrap();
+        sync::request(&app.context, SyncRequest::default(), "test").await.unwrap();
+        app.wait(Duration::from_secs(5)).await;
+        let why = app.pairs(READER).await[&device].why.clone();
+        app.wait(minutes(10)).await;
+        assert!(why.contains("York"), "{why}");
+        assert!(app.sandbox.apple.location(&york).unwrap().assignments.is_empty());
+        assert_eq!((app.holders(READER).len(), calls(&app, "assets/disassociate")), (4, 1));
+        assert_eq!(app.stages(READER).await, counts([(Stage::Installed, 4)]));
         app.assert_clean();
     });
 }

@@ -99,13 +99,14 @@ pub fn world(bytes: &mut Bytes<'_>) -> Snapshot {
         .map(|id| rule(bytes, id, products.len() as u32, devices, persons.len() as u32, people))
         .collect();
     let by_hand = by_hand(bytes, products.len() as u32, devices, persons.len() as u32);
-    let rows = all.iter().map(|_| row(bytes, &products, &assets)).collect();
-    let seats = persons.iter().map(|_| seats(bytes, &products, &assets)).collect();
+    let rows: Vec<Row<Pair>> = all.iter().map(|_| row(bytes, &products, &assets)).collect();
+    let seats: Vec<Row<Seat>> = persons.iter().map(|_| seats(bytes, &products, &assets)).collect();
     let deadlines = Deadlines {
         offline: Duration::from_secs(100),
         silent: bytes.rarely().then_some(Duration::from_secs(150)),
         rejected: Duration::from_secs(50),
     };
+    let extras = extras(bytes, &assets, &rows, &seats);
     Snapshot {
         now: at(NOW.into()),
         deadlines,
@@ -118,7 +119,29 @@ pub fn world(bytes: &mut Bytes<'_>) -> Snapshot {
         by_hand,
         rows,
         seats,
+        extras,
     }
+}
+
+/// Some who hold a licence of ours hold others, too, of other assets of the app.
+fn extras(bytes: &mut Bytes<'_>, assets: &[Asset], rows: &[Row<Pair>], seats: &[Row<Seat>]) -> Vec<(u32, Holder)> {
+    let pairs = (0u32..)
+        .zip(rows)
+        .flat_map(|(at, row)| row.iter().map(move |it| (Holder::Device(at), it.asset, it.licence, it.ours)));
+    let seats = (0u32..)
+        .zip(seats)
+        .flat_map(|(at, row)| row.iter().map(move |it| (Holder::Person(at), it.asset, it.licence, it.ours)));
+    let mut extras = Vec::new();
+    for (holder, held, licence, ours) in pairs.chain(seats) {
+        if licence != Licence::Assigned || !ours || !bytes.rarely() {
+            continue;
+        }
+        let product = assets[held as usize].product;
+        let others = (0u32..).zip(assets).filter(|(asset, it)| it.product == product && *asset != held);
+        extras.extend(others.map(|(asset, _)| (asset, holder)));
+    }
+    extras.sort_unstable_by_key(|&(asset, holder)| (holder, asset));
+    extras
 }
 
 pub fn person(bytes: &mut Bytes<'_>, n: u32, locations: u32) -> Person {

@@ -55,9 +55,31 @@ fn apply(world: &Snapshot, plan: &Plan) -> Snapshot {
             _ => {}
         }
     };
+    // Of several licences of ours one goes; another takes the place of the one that counted.
+    let next_one = |next: &mut Snapshot, product: u32, holder: Holder, licence: Licence, asset: u32, step: Step| {
+        let gone = match step {
+            Step::DisassociateSecond { asset } => Some(asset),
+            _ if licence == Licence::None => None,
+            _ => return None,
+        };
+        if let Some(gone) = gone {
+            let free = &mut next.assets[gone as usize];
+            free.free += u32::from(!free.unlimited);
+            next.extras.retain(|&(extra, known)| (extra, known) != (gone, holder));
+            if gone != asset {
+                return None;
+            }
+        }
+        let first = next.extras_of(product, holder).next();
+        next.extras.retain(|&(extra, known)| (Some(extra), known) != (first, holder));
+        first
+    };
     for &PairStep { product, device, step } in &plan.steps {
         let mut pair = world.pair(product, device).copied().unwrap_or(Pair::unknown(product));
         move_licence(&mut next, &mut pair.licence, &mut pair.asset, &mut pair.ours, step);
+        if let Some(asset) = next_one(&mut next, product, Holder::Device(device), pair.licence, pair.asset, step) {
+            (pair.licence, pair.asset, pair.ours) = (Licence::Assigned, asset, true);
+        }
         let before = pair.app;
         pair.app = match step {
             Step::AwaitInstallAnswer => App::Working,
@@ -75,6 +97,9 @@ fn apply(world: &Snapshot, plan: &Plan) -> Snapshot {
     for &SeatStep { product, person, step } in &plan.seats {
         let mut seat = world.seat(product, person).copied().unwrap_or(Seat::unknown(product));
         move_licence(&mut next, &mut seat.licence, &mut seat.asset, &mut seat.ours, step);
+        if let Some(asset) = next_one(&mut next, product, Holder::Person(person), seat.licence, seat.asset, step) {
+            (seat.licence, seat.asset, seat.ours) = (Licence::Assigned, asset, true);
+        }
         next.seats[person as usize] = with_seat(&next.seats[person as usize], seat);
     }
     for action in &plan.actions.commands {
@@ -117,6 +142,7 @@ enum Change {
     Device(usize, Device, Row<Pair>),
     Person(usize, Person),
     Seats(usize, usize),
+    Extras(usize, Vec<u32>),
     Free(usize, u32),
     Name(usize),
     Later(i64),
@@ -130,6 +156,7 @@ fn changes() -> impl Strategy<Value = (Snapshot, Vec<Change>)> {
             4 => (0..10usize, device, a_row(assets)).prop_map(|(at, device, row)| Change::Device(at, device, row)),
             2 => (0..4usize, a_person("u".into())).prop_map(|(at, person)| Change::Person(at, person)),
             2 => (0..4usize, 0..4usize).prop_map(|(to, from)| Change::Seats(to, from)),
+            2 => (0..10usize, proptest::collection::vec(0..6u32, 0..3)).prop_map(|(at, assets)| Change::Extras(at, assets)),
             2 => (0..6usize, 0..6u32).prop_map(|(asset, free)| Change::Free(asset, free)),
             1 => (0..3usize).prop_map(Change::Name),
             2 => (1..400i64).prop_map(Change::Later),
@@ -213,6 +240,13 @@ proptest! {
                 Holder::Person(person) => Holder::Person(persons - person),
             };
         }
+        for (_, holder) in &mut other.extras {
+            *holder = match *holder {
+                Holder::Device(device) => Holder::Device(devices - device),
+                Holder::Person(person) => Holder::Person(persons - person),
+            };
+        }
+        other.extras.sort_unstable_by_key(|&(asset, holder)| (holder, asset));
         prop_assert_eq!(named(&world), named(&other));
     }
 
@@ -233,6 +267,28 @@ proptest! {
                 | Step::AwaitSeat), "{:?}", step);
         }
         prop_assert_eq!(plan(&now), end, "the same world has one plan");
+    }
+
+    #[test]
+    fn following_plans_leaves_no_second_licence_that_can_go(world in worlds()) {
+        let begun = world.extras.len();
+        let mut now = world;
+        for _ in 0..30 {
+            now = apply(&now, &plan(&now));
+        }
+        prop_assert!(now.extras.len() <= begun);
+        for &(asset, holder) in &now.extras {
+            let product = now.assets[asset as usize].product;
+            let counts = match holder {
+                Holder::Device(device) => now.pair(product, device).map(|pair| pair.asset),
+                Holder::Person(person) => now.seat(product, person).map(|seat| seat.asset),
+            };
+            let can_go = |&asset: &u32| {
+                let asset = &now.assets[asset as usize];
+                asset.revocable && now.locations[asset.location as usize].writable
+            };
+            prop_assert!(now.extras_of(product, holder).chain(counts).filter(can_go).count() <= 1);
+        }
     }
 
     #[test]
@@ -278,6 +334,10 @@ proptest! {
                 }
                 Change::Seats(to, from) => {
                     planner.set_person(to as u32, world.persons[to].clone(), world.seats[from].clone());
+                }
+                Change::Extras(device, mut assets) => {
+                    assets.retain(|&asset| (asset as usize) < world.assets.len());
+                    planner.set_extras(Holder::Device(device.min(world.devices.len() - 1) as u32), &assets);
                 }
                 Change::Free(asset, free) if asset < world.assets.len() => planner.set_free(asset as u32, free),
                 Change::Free(..) => {}

@@ -127,6 +127,54 @@ fn an_assignment_made_elsewhere_is_adopted_and_not_given_again() {
     assert_eq!(step_of(&plan, 0, 0), Step::Install);
 }
 
+/// A device that holds licences of ours of one app under three locations, and is to have it.
+fn thrice() -> Snapshot {
+    let mut snapshot = small(5, vec![device("A", 1)]);
+    snapshot.locations.extend([location("York"), location("Hull")]);
+    snapshot.assets.extend([owned(0, 1, 5), owned(0, 2, 5)]);
+    snapshot.rows[0] = [held(App::Installed)].into();
+    snapshot.extras = vec![(1, Holder::Device(0)), (2, Holder::Device(0))];
+    snapshot
+}
+
+#[test]
+fn of_several_licences_of_ours_the_one_of_the_last_location_goes_back_first() {
+    let mut snapshot = thrice();
+    let step = |snapshot: &Snapshot| step_of(&plan(snapshot), 0, 0);
+    assert_eq!(step(&snapshot), Step::DisassociateSecond { asset: 2 });
+    let back = LicenceAction { location: 2, holders: Holders::Devices, verb: Verb::Disassociate, pairs: vec![(2, 0)] };
+    assert_eq!(plan(&snapshot).actions.licences, [back], "one at a time");
+    snapshot.locations[2].writable = false;
+    assert_eq!(step(&snapshot), Step::DisassociateSecond { asset: 1 }, "that one cannot go now");
+    snapshot.assets[1].revocable = false;
+    assert_eq!(step(&snapshot), Step::Satisfied, "the first stays");
+    let mut waits = thrice();
+    for licence in [Licence::Requested, Licence::Returning] {
+        waits.rows[0] = [Pair { licence, ..held(App::Installed) }].into();
+        assert_eq!(plan(&waits).actions.licences, [], "one request for it at a time");
+    }
+    let mut foreign = thrice();
+    foreign.rows[0] = [Pair { ours: false, ..held(App::Installed) }].into();
+    assert_eq!(plan(&foreign).actions.licences, [], "somebody else's counts there");
+}
+
+#[test]
+fn of_several_licences_of_ours_the_one_stays_that_the_deciding_deployment_may_use() {
+    let mut snapshot = thrice();
+    snapshot.extras.pop();
+    snapshot.rules[0].locations = Box::from([1]);
+    assert_eq!(step_of(&plan(&snapshot), 0, 0), Step::DisassociateSecond { asset: 0 });
+    snapshot.rules.clear();
+    assert_eq!(step_of(&plan(&snapshot), 0, 0), Step::DisassociateSecond { asset: 1 }, "nothing decides");
+    // A person's licences are judged alike.
+    let mut snapshot = people(5);
+    snapshot.locations.push(location("York"));
+    snapshot.assets.push(owned(0, 1, 5));
+    snapshot.seats[0] = [Seat { licence: Licence::Assigned, ours: true, ..Seat::unknown(0) }].into();
+    snapshot.extras = vec![(1, Holder::Person(0))];
+    assert_eq!(seat_of(&plan(&snapshot), 0, 0), Step::DisassociateSecond { asset: 1 });
+}
+
 #[test]
 fn a_pair_that_waits_for_a_time_names_it() {
     let mut snapshot = small(0, vec![device("A", 1)]);

@@ -12,6 +12,7 @@ fn around(wanted: Wanted) -> Around {
         bundle_id_known: true,
         licence_writable: true,
         licence_revocable: true,
+        second: None,
     }
 }
 
@@ -176,7 +177,7 @@ fn time_moves_waiting_on() {
 #[test]
 fn a_seat_goes_back_only_when_nobody_needs_it() {
     use SeatWanted::*;
-    let around = |wanted| AroundSeat { wanted, due: true, writable: true, revocable: true };
+    let around = |wanted| AroundSeat { wanted, due: true, writable: true, revocable: true, second: None };
     let held = Seat { licence: Licence::Assigned, ours: true, ..Seat::unknown(0) };
     let foreign = Seat { ours: false, ..held };
     let back = Step::Disassociate { asset: 0 };

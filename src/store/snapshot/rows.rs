@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::Behind;
-use crate::licensing::{Licence, Pair, Seat, Snapshot};
+use crate::licensing::{Holder, Licence, Pair, Seat, Snapshot};
 use crate::model::App;
 use crate::store::{StoreError, row, rows};
 
@@ -31,7 +31,9 @@ pub(super) fn pairs(connection: &Connection, behind: &mut Behind, snapshot: &mut
         Ok(())
     })?;
     all.iter_mut().for_each(|row| row.sort_unstable_by_key(|pair| pair.product));
-    for Held { product, holder, licence, asset, own } in licences(connection, "serial", behind)? {
+    let (held, extras) = licences(connection, "serial", behind)?;
+    snapshot.extras.extend(extras.into_iter().map(|(asset, device)| (asset, Holder::Device(device))));
+    for Held { product, holder, licence, asset, own } in held {
         let row = &mut all[holder as usize];
         let at = match row.binary_search_by_key(&product, |pair| pair.product) {
             Ok(at) => at,
@@ -48,7 +50,9 @@ pub(super) fn pairs(connection: &Connection, behind: &mut Behind, snapshot: &mut
 
 pub(super) fn seats(connection: &Connection, behind: &mut Behind, snapshot: &mut Snapshot) -> Result<(), StoreError> {
     let mut all: Vec<Vec<Seat>> = vec![Vec::new(); snapshot.persons.len()];
-    for Held { product, holder, licence, asset, own } in licences(connection, "user", behind)? {
+    let (held, extras) = licences(connection, "user", behind)?;
+    snapshot.extras.extend(extras.into_iter().map(|(asset, person)| (asset, Holder::Person(person))));
+    for Held { product, holder, licence, asset, own } in held {
         all[holder as usize].push(Seat { licence, asset, ours: own, ..Seat::unknown(product) });
     }
     rows(connection, "SELECT client_user_id, adam_id, due FROM seat_refusal", [], |row| {
@@ -88,8 +92,11 @@ struct Held {
     own: bool,
 }
 
-/// Licences of known holders of a kind, one for each app and holder, sorted by both.
-fn licences(connection: &Connection, kind: &str, behind: &Behind) -> Result<Vec<Held>, StoreError> {
+/// (asset, holder), by their places.
+type Extra = (u32, u32);
+
+/// Licences of known holders of a kind, one for each app and holder, sorted by both; and what of ours they hold beside it.
+fn licences(connection: &Connection, kind: &str, behind: &Behind) -> Result<(Vec<Held>, Vec<Extra>), StoreError> {
     let places = if kind == "user" { &behind.user_of } else { &behind.serial_of };
     let sql = "SELECT r.location_id, r.adam_id, r.pricing_param, r.holder,
                    CASE e.verb WHEN 'associate' THEN 0 ELSE 1 END, 1
@@ -125,6 +132,13 @@ fn licences(connection: &Connection, kind: &str, behind: &Behind) -> Result<Vec<
     licences.sort_unstable_by_key(|held: &Held| {
         (held.holder, held.product, held.licence == Licence::Assigned, !held.own, held.asset)
     });
-    licences.dedup_by_key(|held| (held.holder, held.product));
-    Ok(licences)
+    let mut extras = Vec::new();
+    licences.dedup_by(|held, counts| {
+        let beside = (held.holder, held.product) == (counts.holder, counts.product);
+        if beside && held.own && held.licence == Licence::Assigned && held.asset != counts.asset {
+            extras.push((held.asset, held.holder));
+        }
+        beside
+    });
+    Ok((licences, extras))
 }

@@ -35,6 +35,45 @@ const WORLD: &str = "
 ";
 
 #[tokio::test]
+async fn a_second_licence_of_ours_is_kept_apart_and_one_of_others_is_not() {
+    let (_folder, store) = open();
+    let sql = "
+        INSERT INTO assignment VALUES (1, 0, '100', 'STDQ', 'serial', 'A'), (2, 0, '100', 'STDQ', 'serial', 'A'),
+            (1, 0, '100', 'STDQ', 'serial', 'B'), (2, 0, '100', 'STDQ', 'serial', 'B');
+        INSERT INTO own_licence (location_id, adam_id, pricing_param, holder, holder_kind)
+            VALUES (1, '100', 'STDQ', 'A', 'serial'), (2, '100', 'STDQ', 'A', 'serial'), (2, '100', 'STDQ', 'B', 'serial');";
+    store
+        .write(move |w| -> Result<(), StoreError> {
+            for name in ["Leeds", "York"] {
+                let id = locations::add(w, &location(name))?;
+                assets::replace(w, id, &[asset("100", 10, 2)], true, now())?;
+            }
+            Ok(w.execute_batch(sql)?)
+        })
+        .await
+        .unwrap();
+    let load = |c: &rusqlite::Connection| snapshot::load(c, &settings(), now());
+    let snapshot = store.read(load).await.unwrap().snapshot;
+    let pair = |device| snapshot.pair(0, device).map(|pair| (pair.licence, pair.asset, pair.ours));
+    assert_eq!(snapshot.devices.iter().map(|device| device.serial.as_str()).collect::<Vec<_>>(), ["A", "B"]);
+    assert_eq!(pair(0), Some((Licence::Assigned, 0, true)));
+    assert_eq!(pair(1), Some((Licence::Assigned, 1, true)), "ours before another's");
+    assert_eq!(snapshot.extras, [(1, Holder::Device(0))]);
+    // While one is under way, that one counts.
+    store
+        .write(|w| {
+            let stdq = [("100".to_string(), "STDQ".to_string())];
+            let a = Holders::Serials(vec!["A".into()]);
+            events::intend(w, "e1", LocationId(2), crate::licensing::Verb::Disassociate, &stdq, &a, now())
+        })
+        .await
+        .unwrap();
+    let snapshot = store.read(load).await.unwrap().snapshot;
+    assert_eq!(snapshot.pair(0, 0).map(|pair| (pair.licence, pair.asset)), Some((Licence::Returning, 1)));
+    assert_eq!(snapshot.extras, [(0, Holder::Device(0))]);
+}
+
+#[tokio::test]
 async fn groups_people_seats_and_decisions_come_out_of_the_tables() {
     let (_folder, store) = open();
     store
