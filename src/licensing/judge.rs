@@ -126,7 +126,7 @@ fn surplus(
         let asset = facts(asset);
         asset.revocable && snapshot.locations[asset.location as usize].writable
     };
-    held.into_iter().skip(1).filter(can_go).next_back()
+    held.into_iter().skip(1).rfind(can_go)
 }
 
 /// Judges one pair; `known`: what is known of it.

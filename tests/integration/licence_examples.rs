@@ -313,6 +313,7 @@ fn snapshot(example: &Example) -> (Snapshot, Vec<String>) {
     seats.iter_mut().for_each(|row| row.sort_by_key(|seat| seat.product));
     let days = |count: u64| Duration::from_secs(count * 24 * 3600);
     let snapshot = Snapshot {
+        extras: Vec::new(),
         now: day(example.today),
         deadlines: Deadlines { offline: days(30), silent: None, rejected: days(7) },
         locations,

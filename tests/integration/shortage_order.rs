@@ -78,6 +78,7 @@ impl Story {
             free,
         };
         let snapshot = Snapshot {
+            extras: Vec::new(),
             now: at(10_000),
             deadlines: Deadlines { offline: Duration::from_secs(1 << 20), silent: None, rejected: Duration::ZERO },
             locations: locations.into(),
