@@ -205,8 +205,8 @@ fn matrix(kind: LicenceKind, online: bool) {
         };
         groups::add(&app.context, scope, "test").await.unwrap();
         world.deploy(BESIDE, "group:Beside", kind).await;
-        let mut of_exit = vec![0; 13];
-        for exit in 1..=12 {
+        let mut of_exit = [0; 13];
+        for (exit, deployed) in of_exit.iter_mut().enumerate().skip(1) {
             world.deploy(&app_of(exit), &format!("serial:{}", world.serials[0]), kind).await;
             let to = match exit {
                 1 | 12 => continue,
@@ -215,7 +215,7 @@ fn matrix(kind: LicenceKind, online: bool) {
                 11 => format!("person:{}", email(11)),
                 _ => format!("serial:{}", world.serials[exit]),
             };
-            of_exit[exit] = world.deploy(&app_of(exit), &to, kind).await;
+            *deployed = world.deploy(&app_of(exit), &to, kind).await;
         }
         let given = world.hand(DecisionView::Assigned, &app_of(1), world.holder(1)).await;
         assert_eq!(given, ByHandOutcome::Assigns);

@@ -133,7 +133,7 @@ impl Story {
                 match action.verb {
                     Verb::Associate => {
                         let free = &mut self.snapshot.assets[asset as usize].free;
-                        *free = free.checked_sub(1).expect("given above the count");
+                        *free = free.checked_sub(1).unwrap_or_else(|| panic!("given above the count"));
                         assert!(self.snapshot.locations[asset as usize].writable, "given from a revoked token");
                         assert!(!self.holds(place), "given twice");
                         self.change(place, |pair| {
