@@ -73,8 +73,8 @@ pub async fn screen(context: &Shared, planned: &mut Planned) -> Result<(), Opera
     Ok(())
 }
 
-/// How many of our licences leave devices and people that are here, and how many there are in all. A device that left has
-/// decided for itself: its licences are not counted as leaving.
+/// How many of our licences leave devices that are here, and how many there are in all. A device that left has decided for
+/// itself: its licences are not counted as leaving; nor is a second licence, without which nobody misses anything.
 fn leaving(planned: &Planned) -> (u64, u64) {
     let snapshot = &planned.loaded.snapshot;
     let pairs = snapshot.rows.iter().flat_map(|row| row.iter().map(|pair| (pair.ours, pair.licence)));

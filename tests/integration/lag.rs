@@ -180,10 +180,29 @@ fn a_full_sync_right_after_licences_were_given_drops_none_and_after_their_return
         sync::request(&app.context, SyncRequest::default(), "test").await.unwrap();
         app.wait(Duration::from_secs(20)).await;
         assert_eq!(held(&app).await, 0, "they are back");
-        // What is read as changed later does not bring them back either.
+        let leeds = app.context.store.read(|c| locations::by_name_or_uid(c, "Leeds")).await.unwrap().unwrap();
+        assert_eq!(leeds.assignments_version, None, "what has changed since that list includes what came back");
         app.wait(minutes(13 * 60)).await;
         assert_eq!(held(&app).await, 0);
         assert_eq!(calls(&app, "assets/disassociate"), 1);
+        app.assert_clean();
+    });
+}
+
+#[test]
+fn the_list_that_settles_a_lost_request_drops_nothing_that_was_given_a_moment_before() {
+    story(|clock| async move {
+        let app = begin(clock, 8).await;
+        lag(&app, json!({"lag-seconds": 90}));
+        app.deploy(READER, "all-devices", PurposeView::Required).await;
+        until_held(&app, 4).await;
+        next(&app, "assets/associate", 1, Fault::ClosedAfterEffect);
+        app.enrol(devices(4, 5)).await;
+        app.wait(minutes(1)).await;
+        assert_eq!(held(&app).await, 4);
+        app.wait(minutes(20)).await;
+        assert_eq!(app.stages(READER).await, counts([(Stage::Installed, 5)]));
+        assert_eq!(calls(&app, "assets/associate"), 2);
         app.assert_clean();
     });
 }
