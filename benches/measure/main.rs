@@ -10,6 +10,7 @@
 mod bare;
 mod figures;
 mod fleet;
+mod kept;
 mod load;
 mod packing;
 mod planning;
@@ -34,12 +35,15 @@ fn main() -> anyhow::Result<()> {
         // Cargo adds --bench, behind what was said.
         Some(PACKING) => measure(Some(PACKING)),
         Some(SYNCS) => measure(Some(SYNCS)),
+        Some(KEPT) => measure(Some(KEPT)),
         _ => measure(None),
     }
 }
 
 /// Makes this program measure syncs alone.
 const SYNCS: &str = "syncs";
+/// Makes this program measure the plan that the daemon keeps alone.
+const KEPT: &str = "kept";
 /// Makes this program measure requests for licences alone.
 const PACKING: &str = "packing";
 
@@ -51,6 +55,9 @@ fn measure(only: Option<&str>) -> anyhow::Result<()> {
         runtime.block_on(rounds::measure(&mut report))?;
         planning::measure_in_a_child(&mut report)?;
         report.add(package()?);
+    }
+    if only.is_none_or(|only| only == KEPT) {
+        runtime.block_on(kept::measure(&mut report))?;
     }
     if only.is_none_or(|only| only == PACKING) {
         packing::measure(&mut report);

@@ -7,7 +7,7 @@ use super::app::title;
 use super::client::segment;
 use super::output::Page;
 use super::table::{Grid, clean, count};
-use crate::operations::view::{ConfirmedView, ExplanationView, PairView, PlanView};
+use crate::operations::view::{ConfirmedView, ExplanationView, PairView, PlanView, WaitingPersonView};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -63,6 +63,7 @@ fn render(plan: &PlanView, limit: usize, page: &Page) -> String {
     parts.extend(licences(plan, limit, page));
     parts.extend(commands(plan, limit, page));
     parts.extend(pairs("Waiting for a licence", &plan.waiting, limit, page));
+    parts.extend(people(&plan.waiting_people, limit, page));
     parts.extend(pairs("Cannot be done", &plan.blocked, limit, page));
     let rest = format!("As wanted: {}. Under way: {}.", plan.satisfied, plan.in_flight);
     let idle = plan.licences.is_empty() && plan.commands.is_empty();
@@ -96,14 +97,14 @@ fn explanation(told: &ExplanationView, page: &Page) -> String {
 }
 
 fn licences(plan: &PlanView, limit: usize, page: &Page) -> Option<String> {
-    let mut grid = Grid::new(&["LOCATION", "REQUEST", "~APPS", "~DEVICES", "~WHY"]);
+    let mut grid = Grid::new(&["LOCATION", "REQUEST", "~APPS", "~FOR", "~WHY"]);
     for action in plan.licences.iter().take(limit) {
         let name = |(place, adam_id): (usize, &String)| {
             title(action.names.get(place).map_or("", String::as_str), adam_id).to_owned()
         };
         let apps: Vec<String> = action.adam_ids.iter().enumerate().map(name).collect();
-        let (apps, serials) = (some(&apps), some(&action.serials));
-        grid.row([action.location.clone(), action.verb.clone(), apps, serials, action.why.clone()]);
+        let holders = if action.serials.is_empty() { &action.people } else { &action.serials };
+        grid.row([action.location.clone(), action.verb.clone(), some(&apps), some(holders), action.why.clone()]);
     }
     part("Requests to Apple", plan.licences.len(), limit, grid, page)
 }
@@ -124,6 +125,16 @@ fn pairs(heading: &str, pairs: &[PairView], limit: usize, page: &Page) -> Option
         grid.row([place, pair.serial.clone(), title(&pair.name, &pair.adam_id).to_owned(), pair.why.clone()]);
     }
     part(heading, pairs.len(), limit, grid, page)
+}
+
+fn people(waiting: &[WaitingPersonView], limit: usize, page: &Page) -> Option<String> {
+    let mut grid = Grid::new(&[">PLACE", "~PERSON", "~APP", "~WHY"]);
+    for one in waiting.iter().take(limit) {
+        let person = if one.person.is_empty() { &one.email } else { &one.person };
+        let app = title(&one.name, &one.adam_id).to_owned();
+        grid.row([one.position.to_string(), clean(person), app, one.why.clone()]);
+    }
+    part("People who wait for a licence", waiting.len(), limit, grid, page)
 }
 
 fn confirmed_words(confirmed: &ConfirmedView) -> String {
@@ -180,6 +191,7 @@ mod tests {
             adam_ids: vec!["1".to_owned(), "2".to_owned()],
             names: vec!["Pages".to_owned(), String::new()],
             serials: ["A", "B", "C", "D", "E"].map(str::to_owned).to_vec(),
+            people: vec![],
             why: "required on all devices".to_owned(),
         };
         let waiting = PairView {
@@ -199,6 +211,14 @@ mod tests {
             licences: vec![licence],
             commands: vec![command("G"), command("H"), command("I")],
             waiting: vec![waiting],
+            waiting_people: vec![WaitingPersonView {
+                adam_id: "2".to_owned(),
+                name: String::new(),
+                email: "p@example.org".to_owned(),
+                person: "Priya Osei".to_owned(),
+                position: 2,
+                why: "no licence is free".to_owned(),
+            }],
             blocked: vec![],
             satisfied: 40,
             in_flight: 2,
@@ -207,7 +227,7 @@ mod tests {
 vppd is paused: nothing of this is done until `vppd resume`.
 
 Requests to Apple (1)
-LOCATION  REQUEST    APPS      DEVICES             WHY
+LOCATION  REQUEST    APPS      FOR                 WHY
 Leeds     associate  Pages, 2  A, B, C and 2 more  required on all devices
 
 Commands to devices (3)
@@ -219,6 +239,10 @@ H       InstallApplication  Pages  its licence is assigned
 Waiting for a licence (1)
 PLACE  SERIAL  APP  WHY
     1  F       2    no licence is free
+
+People who wait for a licence (1)
+PLACE  PERSON      APP  WHY
+    2  Priya Osei  2    no licence is free
 
 As wanted: 40. Under way: 2.";
         assert_eq!(render(&plan, 2, &page(None)), expected);

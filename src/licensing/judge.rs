@@ -30,6 +30,8 @@ pub(super) struct Judged {
     pub wave: Option<InWave>,
     /// What it means for the seat of the device's person.
     pub usage: Option<Use>,
+    /// A licence of ours is on its way out, and nobody but us has decided so.
+    pub leaves: bool,
     /// When to look again although nothing happened.
     pub wake: Option<u32>,
 }
@@ -245,7 +247,30 @@ pub(super) fn judge(snapshot: &Snapshot, rules: &Rules, product: u32, device: u3
     if leaving && pair.since > 0 {
         wake = earliest(wake, future(leaving_until));
     }
-    Judged { step, decision, by_user, act, claim, holds, wave, usage, wake }
+    let leaves = facts.enrolled() && pair_leaves(pair, step);
+    Judged { step, decision, by_user, act, claim, holds, wave, usage, leaves, wake }
+}
+
+fn leaves(step: Step) -> bool {
+    matches!(step, Step::Remove | Step::AwaitRemoval | Step::Disassociate { .. } | Step::AwaitReturn)
+}
+
+/// Whether a licence of ours is on its way out, as [`super::plan::Tally`] counts.
+fn pair_leaves(pair: &Pair, step: Step) -> bool {
+    if !pair.ours || pair.licence == Licence::None {
+        return leaves(step);
+    }
+    match step {
+        Step::Verify => {
+            matches!(pair.app, App::RemoveQueued | App::RemoveUnconfirmed | App::RemoveRetry | App::Removed)
+        }
+        Step::AwaitRetry => {
+            let still_there =
+                matches!(pair.app, App::Working | App::WaitingForPerson | App::Installed | App::InstallQueued);
+            pair.licence == Licence::Assigned && !still_there && pair.app != App::InstallRetry
+        }
+        step => leaves(step),
+    }
 }
 
 /// What the pair makes of the seat of the device's person. `by_user`: what decides, if the licence is the person's.
@@ -335,5 +360,6 @@ pub(super) fn judge_seat(
         ..Act::default()
     };
     let wake = Some(seat.due).filter(|_| step == Step::AwaitRetry && !due);
-    Judged { step, decision: own, by_user: true, act, claim, holds, wave: None, usage: None, wake }
+    let leaves = leaves(step);
+    Judged { step, decision: own, by_user: true, act, claim, holds, wave: None, usage: None, leaves, wake }
 }

@@ -4,6 +4,8 @@
 //! [`super::step`]. What another location already gave stays where it is; a licence that somebody else assigned and a
 //! deployment now wants is adopted, not given again.
 
+mod told;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -37,8 +39,19 @@ pub struct Actions {
     pub leaving: Vec<(u32, u32, bool)>,
     /// Apps for whose licences somebody waits, sorted.
     pub short: Vec<u32>,
+    pub tally: Tally,
     /// When to plan again although nothing happened.
     pub next_due: Option<Timestamp>,
+}
+
+/// How many licences of ours there are, and how many of them are on their way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    pub ours: u64,
+    /// From the command to remove the app until Apple has the licence back, also while the device is asked, or Apple has
+    /// refused it for now. Without those of devices that are not enrolled: they have decided for themselves; and without a
+    /// second licence, which nobody misses.
+    pub leaving: u64,
 }
 
 /// What one pair needs next.

@@ -13,9 +13,9 @@ use jiff::Timestamp;
 
 use super::desired::Rules;
 use super::judge::{Act, Judged, Use, judge, judge_seat, wake_of_device};
-use super::plan::{Actions, CommandAction, CommandKind, licence_actions};
+use super::plan::{Actions, CommandAction, CommandKind, Tally, licence_actions};
 use super::queue::Queue;
-use super::snapshot::{Device, Holder, Pair, Person, Product, Row, Seat, Snapshot, reached, seconds, time};
+use super::snapshot::{Device, Holder, Licence, Pair, Person, Product, Row, Seat, Snapshot, reached, seconds, time};
 use super::step::{Step, Verb};
 
 /// A snapshot with what follows from it.
@@ -53,6 +53,7 @@ impl Planner {
             self.snapshot.devices.push(device);
             self.snapshot.rows.push(row);
             self.state.person_of.push(None);
+            self.state.tallies.devices.push(Share::default());
         } else {
             if self.snapshot.devices[at].serial != device.serial {
                 self.forget_name(Holder::Device(place));
@@ -75,6 +76,7 @@ impl Planner {
         if at == self.snapshot.persons.len() {
             self.snapshot.persons.push(person);
             self.snapshot.seats.push(row);
+            self.state.tallies.persons.push(Share::default());
         } else {
             if self.snapshot.persons[at].client_user_id != person.client_user_id {
                 self.forget_name(Holder::Person(place));
@@ -83,6 +85,21 @@ impl Planner {
             self.snapshot.seats[at] = row;
         }
         self.changed.insert(Holder::Person(place));
+    }
+
+    /// A device was heard of. One that was silent for too long is here again; of the others only the time is kept, so that
+    /// [`Actions::next_due`] may come before anything is due.
+    pub fn heard(&mut self, place: u32, at: Timestamp) {
+        let (device, deadlines) = (&mut self.snapshot.devices[place as usize], &self.snapshot.deadlines);
+        if device.last_seen >= Some(at) {
+            return;
+        }
+        let judged_at = self.snapshot.now.max(at);
+        let silent = device.silent_at(deadlines).is_some_and(|silent| reached(silent, judged_at));
+        device.last_seen = Some(at);
+        if silent {
+            self.changed.insert(Holder::Device(place));
+        }
     }
 
     /// A holder has licences of ours of these assets beside those in its row.
@@ -170,6 +187,33 @@ pub(super) struct State {
     unsettled: BTreeSet<u32>,
     /// Apps whose queue is to be gone through.
     restless: BTreeSet<u32>,
+    tallies: Tallies,
+}
+
+/// What each device and each person adds to the tally.
+#[derive(Debug, Clone, Default)]
+struct Tallies {
+    devices: Vec<Share>,
+    persons: Vec<Share>,
+    sum: Tally,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Share {
+    ours: u32,
+    leaving: u32,
+}
+
+impl Tallies {
+    fn note(&mut self, holder: Holder, share: Share) {
+        let place = match holder {
+            Holder::Device(place) => &mut self.devices[place as usize],
+            Holder::Person(place) => &mut self.persons[place as usize],
+        };
+        let before = std::mem::replace(place, share);
+        self.sum.ours = self.sum.ours - u64::from(before.ours) + u64::from(share.ours);
+        self.sum.leaving = self.sum.leaving - u64::from(before.leaving) + u64::from(share.leaving);
+    }
 }
 
 impl State {
@@ -185,6 +229,11 @@ impl State {
             queues: vec![Queue::default(); snapshot.products.len()],
             assets_of,
             person_of: vec![None; snapshot.devices.len()],
+            tallies: Tallies {
+                devices: vec![Share::default(); snapshot.devices.len()],
+                persons: vec![Share::default(); snapshot.persons.len()],
+                sum: Tally::default(),
+            },
             unsettled: (0..snapshot.persons.len() as u32).collect(),
             restless: (0..snapshot.products.len() as u32).collect(),
             ..State::default()
@@ -206,6 +255,7 @@ impl State {
         if let Some(at) = facts.person.and_then(|person| leaves(snapshot, person)) {
             wake = Some(wake.map_or(at, |wake| wake.min(at)));
         }
+        let mut share = Share::default();
         let mut row = snapshot.rows[device as usize].iter().peekable();
         let mut active = rules.active().iter().copied().peekable();
         loop {
@@ -217,6 +267,8 @@ impl State {
             };
             active.next_if_eq(&product);
             let judged = judge(snapshot, rules, product, device, pair);
+            share.ours += u32::from(pair.is_some_and(|pair| pair.ours && pair.licence != Licence::None));
+            share.leaving += u32::from(judged.leaves);
             if let Some(at) = judged.wake {
                 wake = Some(wake.map_or(at, |wake| wake.min(at)));
             }
@@ -226,6 +278,7 @@ impl State {
                 each(product, judged.step);
             }
         }
+        self.tallies.note(holder, share);
         self.sleep(holder, wake, fresh);
     }
 
@@ -247,10 +300,14 @@ impl State {
                     self.forget(snapshot, holder, product);
                 }
             }
+            let seats = &snapshot.seats[person as usize];
+            let ours = seats.iter().filter(|seat| seat.ours && seat.licence != Licence::None).count() as u32;
+            let mut share = Share { ours, leaving: 0 };
             let mut wake = leaves(snapshot, person);
             for &product in &products {
                 let uses = self.uses.range((person, product, 0)..=(person, product, u32::MAX)).map(|(_, used)| *used);
                 let judged = judge_seat(snapshot, rules, product, person, uses);
+                share.leaving += u32::from(judged.leaves);
                 if let Some(at) = judged.wake {
                     wake = Some(wake.map_or(at, |wake| wake.min(at)));
                 }
@@ -262,6 +319,7 @@ impl State {
             if !products.is_empty() {
                 self.judged_for.insert(person, products.into_iter().collect());
             }
+            self.tallies.note(holder, share);
             self.sleep(holder, wake, fresh);
         }
     }
@@ -369,6 +427,7 @@ impl State {
         }
         actions.commands.sort_unstable_by_key(|action| (action.device, action.product));
         actions.next_due = self.wakes.first().map(|&(at, _)| time(at));
+        actions.tally = self.tallies.sum;
         actions
     }
 

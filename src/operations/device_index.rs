@@ -111,6 +111,12 @@ impl DeviceIndex {
         index.udid_of.get(&id).and_then(|udid| index.by_udid.get(udid)).and_then(|entry| entry.last_seen)
     }
 
+    /// When each device was last heard of by this process.
+    pub fn heard(&self) -> Vec<(DeviceId, Timestamp)> {
+        let index = self.lock();
+        index.by_udid.values().filter_map(|entry| Some((entry.pin.id, entry.last_seen?))).collect()
+    }
+
     /// Takes what is to be written to the database about who was heard of.
     pub fn take_seen(&self) -> Vec<(DeviceId, Timestamp)> {
         self.lock().seen.drain().collect()

@@ -1,6 +1,8 @@
 //! Looking: what the doors show, made from one snapshot and its plan, so that numbers and reasons always agree with what
 //! vppd would do next.
 
+mod plan;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -8,20 +10,22 @@ use jiff::Timestamp;
 
 use super::catalogue::Catalogue;
 use super::notifications::channel;
-use super::reconcile::{Planned, limits, make_plan, named, verb_words};
+use super::reconcile::{Planned, make_plan};
 use super::view::*;
-use super::{OperationError, Shared, device_notes, groups, safety};
+use super::{OperationError, Shared, device_notes, groups};
 use crate::clock::after;
 use crate::config::{Sync, show_duration};
 use crate::licensing::explain::{Names, explain};
-use crate::licensing::plan::{CommandKind, PairStep};
-use crate::licensing::{Licence, Pair, Step, rectangles};
+use crate::licensing::plan::PairStep;
+use crate::licensing::{Licence, Pair, Step};
 use crate::model::{App, DeviceId};
 use crate::schedule::{Pace, next_sync};
 use crate::store::locations::{Location, TokenState as Kept};
 use crate::store::{
     StoreError, appliance, assets, assignments, channels, commands, devices, enrolments, locations, pairs, tasks,
 };
+
+pub use self::plan::plan;
 
 /// Days before its end from which a token is shown as expiring.
 const EXPIRING: jiff::SignedDuration = jiff::SignedDuration::from_hours(60 * 24);
@@ -584,71 +588,4 @@ fn command_view(command: commands::Command) -> CommandView {
         answered_at: command.answered_at,
         error: command.error,
     }
-}
-
-/// What would be done now, and why, without doing it.
-pub async fn plan(context: &Shared) -> Result<PlanView, OperationError> {
-    let seen = see(context).await?;
-    let apple = context.apple.service_config().await.limits;
-    let (planned, snapshot) = (&seen.planned, &seen.planned.loaded.snapshot);
-    let mut licences = Vec::new();
-    for action in &planned.plan.actions.licences {
-        let limits = limits(action.holders, &apple);
-        for rectangle in rectangles(&action.pairs, limits) {
-            let (assets, holders) = named(planned, action.holders, &rectangle);
-            let names = assets.iter().map(|(adam_id, _)| seen.catalogue.name(adam_id)).collect();
-            licences.push(LicenceActionView {
-                location: snapshot.locations[action.location as usize].name.clone(),
-                verb: action.verb.word().into(),
-                adam_ids: assets.into_iter().map(|(adam_id, _)| adam_id).collect(),
-                names,
-                serials: holders.ids().to_vec(),
-                why: verb_words(action.verb).into(),
-            });
-        }
-    }
-    let step_of: HashMap<(u32, u32), Step> =
-        planned.plan.steps.iter().map(|step| ((step.product, step.device), step.step)).collect();
-    let commands = planned.plan.actions.commands.iter().map(|action| {
-        let step = step_of.get(&(action.product, action.device)).copied().unwrap_or(Step::Nothing);
-        CommandActionView {
-            serial: snapshot.devices[action.device as usize].serial.clone(),
-            request_type: match action.kind {
-                CommandKind::Install => "InstallApplication",
-                CommandKind::Remove => "RemoveApplication",
-                CommandKind::Verify => "ManagedApplicationList",
-                CommandKind::Withdraw => "withdraw",
-            }
-            .into(),
-            adam_id: snapshot.products[action.product as usize].adam_id.clone(),
-            name: seen.catalogue.name(&snapshot.products[action.product as usize].adam_id),
-            why: explain(step, &Names::default()),
-        }
-    });
-    let waits = |step: Step| matches!(step, Step::WaitForLicence { .. } | Step::WaitForQuota { .. });
-    let mut waiting = seen.pairs_of(|step| waits(seen.shown(step)));
-    waiting.sort_by(|a, b| (&a.adam_id, a.position).cmp(&(&b.adam_id, b.position)));
-    let count = |wanted: fn(&Step) -> bool| planned.plan.steps.iter().filter(|s| wanted(&s.step)).count() as u64;
-    let net = planned.net.held;
-    let held = context.store.read(move |c| safety::view(c, net.as_ref())).await?;
-    Ok(PlanView {
-        paused: planned.paused,
-        held,
-        licences,
-        commands: commands.collect(),
-        waiting,
-        blocked: seen.pairs_of(|step| matches!(seen.shown(step), Step::Blocked(_))),
-        satisfied: count(|step| matches!(step, Step::Satisfied | Step::LicenceHeld | Step::Removed)),
-        in_flight: count(|step| {
-            matches!(
-                step,
-                Step::AwaitAssignment
-                    | Step::AwaitReturn
-                    | Step::AwaitInstallAnswer
-                    | Step::AwaitInstall
-                    | Step::AwaitPerson
-                    | Step::AwaitRemoval
-            )
-        }),
-    })
 }

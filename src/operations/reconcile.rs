@@ -3,6 +3,10 @@
 //!
 //! Level-triggered: a plan is made from what is, never from what was last done. What changed between the snapshot and the
 //! record is looked at again in the recording transaction.
+//!
+//! The plan is kept in memory and brought up to date: only devices and people about whom something was written since are read
+//! and judged anew; everything is, at the start, when something that speaks of many has changed, and every hour. Debug builds
+//! make the whole plan beside it each time, and stop when the two differ (`law`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,12 +17,17 @@ use rusqlite::Connection;
 use super::{DeviceIndex, OperationError, Shared, checkin, safety};
 use crate::apple::Limits as AppleLimits;
 use crate::clock::after;
-use crate::licensing::plan::{CommandAction, CommandKind, Holders, LicenceAction};
-use crate::licensing::{Deadlines, Holder, Limits, Plan, Rectangle, Verb, plan, rectangles, way_out};
+use crate::licensing::plan::{Actions, CommandAction, CommandKind, Holders, LicenceAction};
+use crate::licensing::{
+    Deadlines, Holder, Limits, Plan, Planner, Rectangle, Snapshot, Verb, plan, rectangles, way_out,
+};
 use crate::mdm::command::{Command, InstallApplication, ManagedApplicationList, RemoveApplication};
 use crate::model::{self, App, DeviceId};
-use crate::store::snapshot::{self, Loaded};
-use crate::store::{StoreError, Write, appliance, assignments, audit, commands, devices, events, pairs};
+use crate::store::snapshot::{self, Behind, Loaded};
+use crate::store::{Marks, StoreError, Write, appliance, assignments, audit, commands, devices, events, pairs};
+
+#[cfg(debug_assertions)]
+mod law;
 
 /// Commands recorded in one transaction at most, so that devices are not kept waiting.
 const CHUNK: usize = 200;
@@ -69,47 +78,137 @@ pub(super) fn plan_of(
     Ok((loaded, plan))
 }
 
+/// The plan that is kept up to date from one reconciliation to the next.
+#[derive(Default)]
+pub struct Reconciler(Option<Current>);
+
+/// What has to be done now, and what it follows from.
+struct Due {
+    current: Current,
+    actions: Actions,
+    paused: bool,
+    net: safety::Before,
+}
+
+/// A plan that is kept up to date.
+struct Current {
+    planner: Planner,
+    behind: Behind,
+    settings: snapshot::Settings,
+    /// When everything was read.
+    read_at: Timestamp,
+}
+
+/// How long what is known is brought up to date in parts, before everything is read anew. Times that only a snapshot as a
+/// whole knows of (a token that expires) and mistakes last no longer than that.
+const WHOLE_EVERY: Duration = Duration::from_secs(3600);
+
+impl Current {
+    /// Reads everything, or what has changed since.
+    fn read(
+        connection: &Connection,
+        known: Option<Current>,
+        marks: &Marks,
+        settings: snapshot::Settings,
+        now: Timestamp,
+        index: &DeviceIndex,
+    ) -> Result<Current, StoreError> {
+        let changes = marks.take();
+        let mut current = None;
+        if let Some(mut known) = known {
+            let fresh = known.read_at <= now && now < after(known.read_at, WHOLE_EVERY) && known.settings == settings;
+            if fresh && snapshot::renew(connection, changes, &mut known.planner, &mut known.behind)? {
+                current = Some(known);
+            }
+        }
+        let mut current = match current {
+            Some(current) => current,
+            None => {
+                let Loaded { snapshot, behind, .. } = snapshot::load(connection, &settings, now)?;
+                let planner = Planner::new(snapshot);
+                Current { planner, behind, settings, read_at: now }
+            }
+        };
+        // What devices have said since it was last written down counts, too.
+        for (id, at) in index.heard() {
+            if let Some(place) = current.behind.place_of(id) {
+                current.planner.heard(place, at);
+            }
+        }
+        Ok(current)
+    }
+
+    fn names(&self) -> Names<'_> {
+        Names { snapshot: self.planner.snapshot(), behind: &self.behind }
+    }
+}
+
+/// The snapshot that actions are about, and the rows behind its numbers.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'a> {
+    pub snapshot: &'a Snapshot,
+    pub behind: &'a Behind,
+}
+
+async fn due(context: &Shared, known: Option<Current>) -> Result<Due, OperationError> {
+    let (settings, now, index) = (settings(context), context.clock.now(), context.index.clone());
+    let marks = context.store.marks();
+    context
+        .store
+        .read(move |c| -> Result<Due, StoreError> {
+            // First a read, which decides what this transaction sees; then the marks of all that it sees.
+            let paused = appliance::load(c)?.paused.is_some();
+            let mut current = Current::read(c, known, &marks, settings.clone(), now, &index)?;
+            let actions = current.planner.actions(now);
+            #[cfg(debug_assertions)]
+            law::check(c, &settings, now, &index, &current, &actions)?;
+            Ok(Due { current, actions, paused, net: safety::Before::load(c)? })
+        })
+        .await
+        .map_err(OperationError::from)
+}
+
 /// Plans and records what is to be done. Returns when to plan again although nothing happened.
-pub async fn reconcile(context: &Shared) -> Result<Option<Timestamp>, OperationError> {
+pub async fn reconcile(context: &Shared, reconciler: &mut Reconciler) -> Result<Option<Timestamp>, OperationError> {
     let now = context.clock.now();
     let released = context.store.write_bulk(move |w| events::release_returned(w, now)).await?;
-    let mut planned = make_plan(context).await?;
-    safety::screen(context, &mut planned).await?;
-    mark_waiting(context, &planned);
-    if planned.paused {
-        return Ok(released);
+    let Due { current, mut actions, paused, mut net } = due(context, reconciler.0.take()).await?;
+    let names = current.names();
+    safety::screen(context, &mut actions, names.snapshot, &mut net).await?;
+    mark_waiting(context, names, &actions);
+    if !paused {
+        record_adoptions(context, names, &actions).await?;
+        record_leaving(context, names, &actions).await?;
+        for action in &actions.licences {
+            record_licences(context, names, action).await?;
+        }
+        let mut queued = false;
+        for chunk in actions.commands.chunks(CHUNK) {
+            queued |= record_commands(context, names, chunk).await?;
+        }
+        if queued {
+            context.wake_now.notify_one();
+        }
     }
-    record_adoptions(context, &planned).await?;
-    record_leaving(context, &planned).await?;
-    for action in &planned.plan.actions.licences {
-        record_licences(context, &planned, action).await?;
-    }
-    let mut queued = false;
-    for chunk in planned.plan.actions.commands.chunks(CHUNK) {
-        queued |= record_commands(context, &planned, chunk).await?;
-    }
-    if queued {
-        context.wake_now.notify_one();
-    }
-    Ok(planned.plan.actions.next_due.into_iter().chain(released).min())
+    reconciler.0 = Some(current);
+    Ok(actions.next_due.filter(|_| !paused).into_iter().chain(released).min())
 }
 
 /// Tells the workers of locations that own what somebody waits for: they look at Apple's counts more often.
-fn mark_waiting(context: &Shared, planned: &Planned) {
-    let snapshot = &planned.loaded.snapshot;
+fn mark_waiting(context: &Shared, Names { snapshot, behind }: Names<'_>, actions: &Actions) {
     let mut waiting = vec![false; snapshot.products.len()];
-    for &product in &planned.plan.actions.short {
+    for &product in &actions.short {
         waiting[product as usize] = true;
     }
     let wanted = snapshot.assets.iter().filter(|asset| waiting[asset.product as usize]).map(|asset| asset.location);
-    let locations = wanted.filter_map(|place| planned.loaded.behind.locations.get(place as usize)).copied().collect();
+    let locations = wanted.filter_map(|place| behind.locations.get(place as usize)).copied().collect();
     context.workers.set_waiting(locations);
 }
 
-async fn record_adoptions(context: &Shared, planned: &Planned) -> Result<(), OperationError> {
+async fn record_adoptions(context: &Shared, names: Names<'_>, actions: &Actions) -> Result<(), OperationError> {
     let now = context.clock.now();
-    for chunk in planned.plan.actions.adopt.chunks(CHUNK) {
-        let Loaded { snapshot, behind, .. } = &planned.loaded;
+    for chunk in actions.adopt.chunks(CHUNK) {
+        let Names { snapshot, behind } = names;
         let adopted: Vec<_> = chunk
             .iter()
             .map(|&(asset, holder)| {
@@ -142,10 +241,10 @@ async fn record_adoptions(context: &Shared, planned: &Planned) -> Result<(), Ope
 }
 
 /// Notes since when pairs are on their way out: the offline limit counts from then.
-async fn record_leaving(context: &Shared, planned: &Planned) -> Result<(), OperationError> {
+async fn record_leaving(context: &Shared, names: Names<'_>, actions: &Actions) -> Result<(), OperationError> {
     let now = context.clock.now();
-    for chunk in planned.plan.actions.leaving.chunks(CHUNK) {
-        let Loaded { snapshot, behind, .. } = &planned.loaded;
+    for chunk in actions.leaving.chunks(CHUNK) {
+        let Names { snapshot, behind } = names;
         let noted: Vec<_> = chunk
             .iter()
             .filter_map(|&(product, device, leaving)| {
@@ -166,14 +265,14 @@ async fn record_leaving(context: &Shared, planned: &Planned) -> Result<(), Opera
     Ok(())
 }
 
-async fn record_licences(context: &Shared, planned: &Planned, action: &LicenceAction) -> Result<(), OperationError> {
-    let location = planned.loaded.behind.locations[action.location as usize];
+async fn record_licences(context: &Shared, names: Names<'_>, action: &LicenceAction) -> Result<(), OperationError> {
+    let location = names.behind.locations[action.location as usize];
     let limits = limits(action.holders, &context.apple.service_config().await.limits);
     for rectangle in rectangles(&action.pairs, limits) {
         let (id, verb, now) = (context.entropy.uuid().to_string(), action.verb, context.clock.now());
-        let (assets, holders) = named(planned, action.holders, &rectangle);
+        let (assets, holders) = named(names.snapshot, action.holders, &rectangle);
         let ways_out =
-            if verb == Verb::Disassociate { ways_out(planned, action.holders, &rectangle) } else { Vec::new() };
+            if verb == Verb::Disassociate { ways_out(names.snapshot, action.holders, &rectangle) } else { Vec::new() };
         context
             .store
             .write(move |w| -> Result<(), StoreError> {
@@ -190,8 +289,7 @@ async fn record_licences(context: &Shared, planned: &Planned, action: &LicenceAc
 const NAMED: usize = 20;
 
 /// The lines of the audit for what a request takes back: which apps from whom, by each way out.
-fn ways_out(planned: &Planned, holders: Holders, rectangle: &Rectangle) -> Vec<String> {
-    let snapshot = &planned.loaded.snapshot;
+fn ways_out(snapshot: &Snapshot, holders: Holders, rectangle: &Rectangle) -> Vec<String> {
     let holder = match holders {
         Holders::Devices => Holder::Device,
         Holders::Persons => Holder::Person,
@@ -225,11 +323,10 @@ pub(super) fn limits(holders: Holders, apple: &AppleLimits) -> Limits {
 
 /// A rectangle's assets (adamId, pricingParam) and who is to have them, or to lose them.
 pub(super) fn named(
-    planned: &Planned,
+    snapshot: &Snapshot,
     holders: Holders,
     rectangle: &Rectangle,
 ) -> (Vec<(String, String)>, model::Holders) {
-    let snapshot = &planned.loaded.snapshot;
     let assets = rectangle.assets.iter().map(|&asset| {
         let asset = &snapshot.assets[asset as usize];
         (snapshot.products[asset.product as usize].adam_id.clone(), asset.pricing_param.clone())
@@ -255,15 +352,15 @@ struct Task {
 
 async fn record_commands(
     context: &Shared,
-    planned: &Planned,
+    names: Names<'_>,
     actions: &[CommandAction],
 ) -> Result<bool, OperationError> {
     let tasks: Vec<Task> = actions
         .iter()
         .filter_map(|action| {
-            let product = &planned.loaded.snapshot.products[action.product as usize];
+            let product = &names.snapshot.products[action.product as usize];
             Some(Task {
-                device: planned.loaded.behind.devices[action.device as usize]?,
+                device: names.behind.devices[action.device as usize]?,
                 adam_id: product.adam_id.clone(),
                 bundle_id: product.bundle_id.clone(),
                 kind: action.kind,
@@ -373,8 +470,9 @@ fn is_mac(device: &devices::Device) -> bool {
 /// Plans whenever something changed (changes are collected for a moment) and whenever something is due.
 pub async fn run(context: Shared) {
     let mut failures = 0u32;
+    let mut reconciler = Reconciler::default();
     loop {
-        let next = match reconcile(&context).await {
+        let next = match reconcile(&context, &mut reconciler).await {
             Ok(next) => {
                 failures = 0;
                 next

@@ -1,13 +1,12 @@
 //! The safety net around the plan: what would take back too much at once is held until a person confirms it, and nothing is
 //! changed at a location of which Apple's listing has suddenly shrunk. What is given goes on meanwhile.
 
-use super::reconcile::Planned;
 use super::view::{ConfirmedView, HeldView};
 use super::{OperationError, Shared, alerts, notify_after};
-use crate::licensing::plan::{CommandKind, Holders, LicenceAction, PairStep};
+use crate::licensing::plan::{Actions, CommandKind, Holders, LicenceAction, Tally};
 use crate::licensing::safety::Net;
-use crate::licensing::{Device, Licence, Snapshot, Step, Verb};
-use crate::model::{App, LocationId};
+use crate::licensing::{Device, Snapshot, Verb};
+use crate::model::LocationId;
 use crate::store::alerts::NewAlert;
 use crate::store::safety::{self, Doubted, Held};
 use crate::store::{self, StoreError, Write, assignments, audit, locations};
@@ -37,9 +36,14 @@ fn net(context: &Shared) -> Net {
 }
 
 /// Takes out of the plan what it may not do unasked, and keeps, tells or takes back that it is held.
-pub async fn screen(context: &Shared, planned: &mut Planned) -> Result<(), OperationError> {
-    let (leaving, ours) = leaving(planned);
-    let before = planned.net;
+pub(super) async fn screen(
+    context: &Shared,
+    actions: &mut Actions,
+    snapshot: &Snapshot,
+    known: &mut Before,
+) -> Result<(), OperationError> {
+    let Tally { ours, leaving } = actions.tally;
+    let before = *known;
     if leaving == 0 && before.confirmed > 0 {
         // Only what was seen: somebody may confirm more at this moment.
         context.store.write_bulk(move |w| safety::used_up(w, before.confirmed)).await?;
@@ -51,7 +55,7 @@ pub async fn screen(context: &Shared, planned: &mut Planned) -> Result<(), Opera
         ours,
     });
     if held.is_some() {
-        keep_back(planned);
+        keep_back(actions, snapshot);
     }
     if held != before.held {
         let alert = held.map(|held| held_alert(&held));
@@ -69,46 +73,12 @@ pub async fn screen(context: &Shared, planned: &mut Planned) -> Result<(), Opera
             alerts::announce(&held_alert(&held));
         }
     }
-    planned.net.held = held;
+    known.held = held;
     Ok(())
 }
 
-/// How many of our licences leave devices that are here, and how many there are in all. A device that left has decided for
-/// itself: its licences are not counted as leaving; nor is a second licence, without which nobody misses anything.
-fn leaving(planned: &Planned) -> (u64, u64) {
-    let snapshot = &planned.loaded.snapshot;
-    let pairs = snapshot.rows.iter().flat_map(|row| row.iter().map(|pair| (pair.ours, pair.licence)));
-    let seats = snapshot.seats.iter().flat_map(|row| row.iter().map(|seat| (seat.ours, seat.licence)));
-    let ours = pairs.chain(seats).filter(|(ours, licence)| *ours && *licence != Licence::None).count();
+fn keep_back(actions: &mut Actions, snapshot: &Snapshot) {
     let enrolled = |device: u32| snapshot.devices.get(device as usize).is_some_and(Device::enrolled);
-    let leaving = planned.plan.steps.iter().filter(|one| enrolled(one.device) && pair_leaves(snapshot, one)).count();
-    let seats = planned.plan.seats.iter().filter(|one| leaves(one.step)).count();
-    ((leaving + seats) as u64, ours as u64)
-}
-
-fn leaves(step: Step) -> bool {
-    matches!(step, Step::Remove | Step::AwaitRemoval | Step::Disassociate { .. } | Step::AwaitReturn)
-}
-
-/// Whether a licence of ours is on its way out: from the command to remove the app until Apple has the licence back, also
-/// while the device is asked, or Apple has refused it for now.
-fn pair_leaves(snapshot: &Snapshot, one: &PairStep) -> bool {
-    let row = snapshot.rows.get(one.device as usize);
-    let pair = row.and_then(|row| row.iter().find(|pair| pair.product == one.product));
-    let Some(pair) = pair.filter(|pair| pair.ours && pair.licence != Licence::None) else { return leaves(one.step) };
-    let going = matches!(pair.app, App::RemoveQueued | App::RemoveUnconfirmed | App::RemoveRetry | App::Removed);
-    let still_there = matches!(pair.app, App::Working | App::WaitingForPerson | App::Installed | App::InstallQueued);
-    match one.step {
-        Step::Verify => going,
-        Step::AwaitRetry => pair.licence == Licence::Assigned && !still_there && pair.app != App::InstallRetry,
-        step => leaves(step),
-    }
-}
-
-fn keep_back(planned: &mut Planned) {
-    let devices = &planned.loaded.snapshot.devices;
-    let enrolled = |device: u32| devices.get(device as usize).is_some_and(Device::enrolled);
-    let actions = &mut planned.plan.actions;
     actions.commands.retain(|action| action.kind != CommandKind::Remove);
     for LicenceAction { verb, holders, pairs, .. } in &mut actions.licences {
         let (verb, holders) = (*verb, *holders);

@@ -103,6 +103,9 @@ pub struct PlanView {
     pub commands: Vec<CommandActionView>,
     /// Who waits for a licence, in the order in which they will be served.
     pub waiting: Vec<PairView>,
+    /// The same, of people with no device that waits for it.
+    #[serde(default)]
+    pub waiting_people: Vec<WaitingPersonView>,
     /// What cannot be done, and why.
     pub blocked: Vec<PairView>,
     /// Pairs where all is as wanted.
@@ -136,7 +139,25 @@ pub struct LicenceActionView {
     /// In the same order; empty where it is not known.
     #[serde(default)]
     pub names: Vec<String>,
+    /// Whose licences it is about: serial numbers,
     pub serials: Vec<String>,
+    /// or e-mail addresses of people.
+    #[serde(default)]
+    pub people: Vec<String>,
+    pub why: String,
+}
+
+/// A person who waits for a licence.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WaitingPersonView {
+    pub adam_id: String,
+    /// The app's; empty when it is not known.
+    pub name: String,
+    pub email: String,
+    /// The person's name; may be empty.
+    pub person: String,
+    /// Place in the waiting list of the app.
+    pub position: u32,
     pub why: String,
 }
 

@@ -1,10 +1,10 @@
 //! Who is in which group now: the facts about every device, and the rules, lists and people that they are held against.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use rusqlite::Connection;
 
-use super::{StoreError, device_notes, groups, persons, rows};
+use super::{StoreError, device_notes, groups, persons, row, rows};
 use crate::licensing::membership::{DeviceFacts, Rule, platform};
 use crate::model::{DeviceId, GroupId, GroupKind, Ownership, PersonId};
 
@@ -34,9 +34,77 @@ enum Kept {
     People,
 }
 
+/// All devices, or one.
+macro_rules! devices {
+    ($where:literal) => {
+        concat!(
+            "SELECT id, udid, serial, state = 'enrolled', product_name, model, os_version, supervised FROM device ",
+            $where
+        )
+    };
+}
+
+/// What devices are held against.
+struct Known {
+    groups: HashMap<GroupId, Kept>,
+    names: HashMap<GroupId, String>,
+    people: HashMap<PersonId, Vec<GroupId>>,
+    emails: HashMap<PersonId, String>,
+    notes: HashMap<String, device_notes::Note>,
+}
+
+impl Known {
+    fn read_device(&self, row: &rusqlite::Row<'_>) -> Result<Member, StoreError> {
+        let (serial, product, model): (String, String, String) = (row.get(2)?, row.get(4)?, row.get(5)?);
+        let note = self.notes.get(&serial);
+        let person = note.and_then(|note| note.person);
+        let groups = person.and_then(|person| self.people.get(&person)).map(Vec::as_slice).unwrap_or_default();
+        let by_model = [product.as_str(), model.as_str()].map(platform);
+        let system = by_model.into_iter().find(|platform| !platform.is_empty()).unwrap_or_default();
+        Ok(Member {
+            id: DeviceId(row.get(0)?),
+            udid: row.get(1)?,
+            enrolled: row.get(3)?,
+            person,
+            facts: DeviceFacts {
+                platform: system,
+                serial,
+                models: [product, model].into_iter().filter(|text| !text.is_empty()).collect(),
+                os: row.get(6)?,
+                supervised: row.get(7)?,
+                ownership: note.map_or(Ownership::Organisation, |note| note.ownership).word().to_owned(),
+                tags: note.map(|note| note.tags.clone()).unwrap_or_default(),
+                person: person.and_then(|person| self.emails.get(&person).cloned()).unwrap_or_default(),
+                groups: groups.iter().filter_map(|group| self.names.get(group).cloned()).collect(),
+            },
+        })
+    }
+
+    fn with(self, devices: Vec<Member>) -> Membership {
+        let person_of = self.notes.into_iter().filter_map(|(serial, note)| Some((serial, note.person?))).collect();
+        Membership { devices, person_of, groups: self.groups, people: self.people }
+    }
+}
+
 impl Membership {
     /// Reads what is known now.
     pub fn load(connection: &Connection) -> Result<Membership, StoreError> {
+        let known = Membership::without_devices(connection)?;
+        let devices = rows(connection, devices!("ORDER BY id"), [], |row| known.read_device(row))?;
+        Ok(known.with(devices))
+    }
+
+    /// The same, with these devices only.
+    pub fn load_for(connection: &Connection, devices: &BTreeSet<i64>) -> Result<Membership, StoreError> {
+        let known = Membership::without_devices(connection)?;
+        let mut found = Vec::new();
+        for id in devices {
+            found.extend(row(connection, devices!("WHERE id = ?1"), [id], |row| known.read_device(row))?);
+        }
+        Ok(known.with(found))
+    }
+
+    fn without_devices(connection: &Connection) -> Result<Known, StoreError> {
         let (mut kept, mut names) = (HashMap::new(), HashMap::new());
         for group in groups::all(connection)? {
             let content =
@@ -58,35 +126,7 @@ impl Membership {
             persons::all(connection)?.into_iter().map(|person| (person.id, person.email)).collect();
         let notes: HashMap<String, device_notes::Note> =
             device_notes::all(connection)?.into_iter().map(|note| (note.serial.clone(), note)).collect();
-        let sql = "SELECT id, udid, serial, state = 'enrolled', product_name, model, os_version, supervised
-                   FROM device ORDER BY id";
-        let devices = rows(connection, sql, [], |row| {
-            let (serial, product, model): (String, String, String) = (row.get(2)?, row.get(4)?, row.get(5)?);
-            let note = notes.get(&serial);
-            let person = note.and_then(|note| note.person);
-            let groups = person.and_then(|person| people.get(&person)).map(Vec::as_slice).unwrap_or_default();
-            let by_model = [product.as_str(), model.as_str()].map(platform);
-            let system = by_model.into_iter().find(|platform| !platform.is_empty()).unwrap_or_default();
-            Ok(Member {
-                id: DeviceId(row.get(0)?),
-                udid: row.get(1)?,
-                enrolled: row.get(3)?,
-                person,
-                facts: DeviceFacts {
-                    platform: system,
-                    serial,
-                    models: [product, model].into_iter().filter(|text| !text.is_empty()).collect(),
-                    os: row.get(6)?,
-                    supervised: row.get(7)?,
-                    ownership: note.map_or(Ownership::Organisation, |note| note.ownership).word().to_owned(),
-                    tags: note.map(|note| note.tags.clone()).unwrap_or_default(),
-                    person: person.and_then(|person| emails.get(&person).cloned()).unwrap_or_default(),
-                    groups: groups.iter().filter_map(|group| names.get(group).cloned()).collect(),
-                },
-            })
-        })?;
-        let person_of = notes.into_iter().filter_map(|(serial, note)| Some((serial, note.person?))).collect();
-        Ok(Membership { devices, person_of, groups: kept, people })
+        Ok(Known { groups: kept, names, people, emails, notes })
     }
 
     /// Whether a device is in a group, by itself or by its person.

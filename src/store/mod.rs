@@ -3,6 +3,7 @@
 //! - `writer`: one thread owns the only connection that writes. Whatever waits is run in one transaction, a savepoint
 //!   each, and answered after one commit: a thousand devices share one disk flush.
 //! - [`Store::read`]: a small pool of read-only connections; each call sees one consistent state.
+//! - `marks`: what was changed since the last plan, told by triggers of that connection.
 //! - one file per noun, with plain functions that take a connection: the caller decides what belongs to one transaction.
 //!
 //! WAL, `synchronous=FULL`: nothing is acknowledged to a device, to Apple or to a person before it is on disk. Knows the
@@ -32,6 +33,7 @@ pub mod events;
 pub mod groups;
 pub mod history;
 pub mod locations;
+mod marks;
 pub mod membership;
 pub mod metadata;
 pub mod notifications;
@@ -66,6 +68,7 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 use crate::model::Source;
 pub use error::StoreError;
+pub use marks::{Changes, Marks};
 pub use writer::{Lane, Write};
 
 /// The database. Cheap to clone.
@@ -75,6 +78,7 @@ pub struct Store {
     readers: Arc<Readers>,
     writer: Arc<writer::Writer>,
     clock: Clock,
+    marks: Marks,
 }
 
 struct Readers {
@@ -100,8 +104,9 @@ impl Store {
         }
         schema::migrate(path, &mut connection, clock.now())?;
         let readers = Readers { path: path.into(), idle: Mutex::new(Vec::new()), places: Semaphore::new(READERS) };
-        let writer = writer::Writer::start(path, connection)?;
-        Ok(Store { writer: Arc::new(writer), readers: Arc::new(readers), clock: clock.clone() })
+        let marks = Marks::default();
+        let writer = writer::Writer::start(path, connection, marks.clone())?;
+        Ok(Store { writer: Arc::new(writer), readers: Arc::new(readers), clock: clock.clone(), marks })
     }
 
     /// Runs `work` in a transaction of its own and answers once it is on disk. An error undoes all that `work` did.
@@ -113,6 +118,11 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         self.writer.run(Lane::Urgent, &self.clock, work).await
+    }
+
+    /// What has changed since it was last asked: for the one who plans.
+    pub fn marks(&self) -> Marks {
+        self.marks.clone()
     }
 
     /// Copies the database as it is at this moment into a new file at `to`, while everything goes on.

@@ -1,6 +1,7 @@
 //! The facts for a plan, read at one moment, with the rows behind the numbers; and read anew for one device or person.
 
 mod facts;
+mod renew;
 mod rows;
 
 use std::collections::HashMap;
@@ -10,11 +11,13 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{StoreError, assets};
-use crate::licensing::{Deadlines, Product, Snapshot};
+use crate::licensing::{Deadlines, Planner, Product, Snapshot};
 use crate::model::{DeviceId, LocationId, PersonId};
 
+pub use renew::renew;
+
 /// What the settings say to the facts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Our `mdmInfo.id`: a location is written to only while Apple names us as its owner and its token is accepted, and not
     /// between a restored backup and the next full sync.
@@ -110,8 +113,41 @@ impl Behind {
             return place;
         }
         let place = snapshot.products.len() as u32;
-        snapshot.products.push(Product { adam_id: adam_id.into(), bundle_id: None, book: false });
+        snapshot.products.push(new_product(adam_id));
         self.products.insert(adam_id.into(), place);
         place
     }
+
+    /// The same, in a plan that is kept up to date.
+    fn new_product(&mut self, planner: &mut Planner, adam_id: &str) -> u32 {
+        if let Some(&place) = self.products.get(adam_id) {
+            return place;
+        }
+        let place = planner.snapshot().products.len() as u32;
+        planner.add_product(new_product(adam_id));
+        self.products.insert(adam_id.into(), place);
+        place
+    }
+
+    /// The number of a new device; of one that is not enrolled there is only the serial number.
+    fn add_device(&mut self, id: Option<DeviceId>, serial: &str) -> u32 {
+        let place = self.devices.len() as u32;
+        if let Some(id) = id {
+            self.device_of.insert(id.0, place);
+        }
+        if !serial.is_empty() {
+            self.serial_of.insert(serial.to_owned(), place);
+        }
+        self.devices.push(id);
+        place
+    }
+
+    /// The number of a device.
+    pub fn place_of(&self, device: DeviceId) -> Option<u32> {
+        self.device_of.get(&device.0).copied()
+    }
+}
+
+fn new_product(adam_id: &str) -> Product {
+    Product { adam_id: adam_id.into(), bundle_id: None, book: false }
 }

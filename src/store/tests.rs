@@ -1,4 +1,5 @@
 mod facts;
+mod marks;
 mod recent;
 
 use std::sync::Arc;

@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::StoreError;
+use super::marks::{self, Marks};
 use crate::clock::{Busy, Clock};
 use crate::fault;
 
@@ -139,13 +140,15 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(path: &Path, connection: Connection) -> Result<Writer, StoreError> {
+    /// Starts the thread; what it changes is told to `marks`.
+    pub(super) fn start(path: &Path, connection: Connection, marks: Marks) -> Result<Writer, StoreError> {
         let shared = Arc::new(Shared::default());
+        let connection = Watched::new(connection, &marks)?;
         let thread = {
             let (shared, path) = (shared.clone(), path.to_path_buf());
             std::thread::Builder::new()
                 .name("store-writer".into())
-                .spawn(move || serve(&shared, &path, connection))
+                .spawn(move || serve(&shared, &path, connection, &marks))
                 .map_err(|error| StoreError::Open(PathBuf::from("the writer's thread"), error.to_string()))?
         };
         Ok(Writer { shared, thread: Some(thread) })
@@ -192,24 +195,39 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = 1;
-             PRAGMA cache_size = -8000; PRAGMA wal_autocheckpoint = 20000; PRAGMA busy_timeout = 5000;",
+             PRAGMA cache_size = -8000; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 20000; PRAGMA busy_timeout = 5000;",
         )
         .map_err(fail)?;
     Ok(connection)
 }
 
-fn serve(shared: &Shared, path: &Path, connection: Connection) {
+/// The writer's connection, which tells what it changes.
+struct Watched {
+    connection: Connection,
+    changes: marks::Open,
+}
+
+impl Watched {
+    fn new(connection: Connection, marks: &Marks) -> Result<Watched, StoreError> {
+        let changes = marks::watch(&connection)?;
+        // What was changed before, nobody has told.
+        marks.everything();
+        Ok(Watched { connection, changes })
+    }
+}
+
+fn serve(shared: &Shared, path: &Path, connection: Watched, marks: &Marks) {
     let mut connection = Some(connection);
     let mut batches = 0;
     while let Some(jobs) = shared.next_batch() {
         let open = match connection.take() {
             Some(open) => Ok(open),
-            None => self::open(path),
+            None => self::open(path).and_then(|open| Watched::new(open, marks)),
         };
         match open {
             Err(error) => answer_all(jobs, Some(&error)),
             Ok(open) => {
-                if run_batch(&open, jobs) {
+                if run_batch(&open, marks, jobs) {
                     connection = Some(open);
                 }
             }
@@ -232,7 +250,9 @@ fn checkpoint_beside(path: &Path) {
 }
 
 /// Runs the jobs in one transaction. False when the connection must not be used again.
-fn run_batch(connection: &Connection, mut jobs: Vec<Box<dyn Job>>) -> bool {
+fn run_batch(watched: &Watched, marks: &Marks, mut jobs: Vec<Box<dyn Job>>) -> bool {
+    let Watched { connection, changes } = watched;
+    changes.end();
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
         answer_all(jobs, Some(&error.into()));
         return true;
@@ -254,10 +274,12 @@ fn run_batch(connection: &Connection, mut jobs: Vec<Box<dyn Job>>) -> bool {
             }
         }
     }
+    changes.publish(marks);
     fault::point("before a commit");
     match connection.execute_batch("COMMIT") {
         Ok(()) => {
             fault::point("after a commit");
+            changes.publish(marks);
             effects.into_iter().for_each(|effect| effect());
             answer_all(jobs, None);
         }

@@ -1,6 +1,6 @@
 //! What is read once for all pairs: locations, assets, groups, people, devices, deployments, decisions by hand.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use crate::clock::after;
 use crate::licensing::{Asset, ByHand, Device, Holder, Location, Person, Rule, Snapshot, Standing, Whom};
 use crate::model::{DeviceId, GroupId, GroupKind, LicenceKind, PersonId, Purpose, Target, UserStatus};
 use crate::store::membership::Membership;
-use crate::store::{StoreError, groups, locations as kept, maybe_time, rows, safety, time};
+use crate::store::{StoreError, groups, locations as kept, maybe_time, row, rows, safety, time};
 
 /// How long after its Authenticate a device may take to be enrolled.
 const ENROLS_WITHIN: Duration = Duration::from_secs(3600);
@@ -36,7 +36,7 @@ pub(super) fn locations(
     behind.locations = all.iter().map(|location| location.id).collect();
     behind.location_of = behind.locations.iter().map(|id| id.0).zip(0u32..).collect();
     let sql = "SELECT location_id, group_id FROM location_group";
-    let groups = listed(connection, sql, &behind.group_of)?;
+    let groups = listed(connection, sql, [], &behind.group_of)?;
     snapshot.locations = all
         .iter()
         .map(|location| {
@@ -55,10 +55,11 @@ pub(super) fn locations(
 fn listed(
     connection: &Connection,
     sql: &str,
+    parameters: impl rusqlite::Params,
     number_of: &HashMap<i64, u32>,
 ) -> Result<HashMap<i64, Box<[u32]>>, StoreError> {
     let mut lists = HashMap::<i64, Vec<u32>>::new();
-    rows(connection, sql, [], |row| {
+    rows(connection, sql, parameters, |row| {
         if let Some(&number) = number_of.get(&row.get(1)?) {
             lists.entry(row.get(0)?).or_default().push(number);
         }
@@ -129,6 +130,18 @@ pub(super) fn assets(
     Ok(counts)
 }
 
+/// How many licences of an app's assets are free now: (asset, free).
+pub(super) fn free_of(connection: &Connection, behind: &Behind, adam_id: &str) -> Result<Vec<(u32, u32)>, StoreError> {
+    let found = rows(connection, ASSETS, [adam_id], |row| {
+        let location = behind.location_of.get(&row.get::<_, i64>(0)?);
+        let of_app = location.zip(behind.products.get(adam_id)).and_then(|(l, p)| behind.asset_of.get(&(*l, *p)));
+        let pricing_param: String = row.get(2)?;
+        let asset = of_app.and_then(|assets| assets.iter().find(|(known, _)| *known == pricing_param));
+        Ok(asset.map(|(_, asset)| *asset).zip(Some(free(row.get(10)?))))
+    })?;
+    Ok(found.into_iter().flatten().collect())
+}
+
 fn free(count: i64) -> u32 {
     u32::try_from(count.max(0)).unwrap_or(u32::MAX)
 }
@@ -139,13 +152,12 @@ pub(super) fn persons(
     behind: &mut Behind,
     snapshot: &mut Snapshot,
 ) -> Result<(), StoreError> {
-    let groups = listed(connection, "SELECT person_id, group_id FROM group_person", &behind.group_of)?;
+    let groups = listed(connection, "SELECT person_id, group_id FROM group_person", [], &behind.group_of)?;
     let mut registered = HashMap::<i64, Vec<u32>>::new();
-    let sql = "SELECT person_id, location_id, status FROM user WHERE person_id IS NOT NULL AND wanted <> 'retired'";
+    let sql = "SELECT location_id, status, person_id FROM user WHERE person_id IS NOT NULL AND wanted <> 'retired'";
     rows(connection, sql, [], |row| {
-        let active = UserStatus::from(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?).is_active();
-        if let Some(&location) = behind.location_of.get(&row.get(1)?).filter(|_| active) {
-            registered.entry(row.get(0)?).or_default().push(location);
+        if let Some(location) = registered_at(row, behind)? {
+            registered.entry(row.get(2)?).or_default().push(location);
         }
         Ok(())
     })?;
@@ -170,14 +182,34 @@ pub(super) fn persons(
     Ok(())
 }
 
-const DEVICES: &str = "
-    SELECT d.id, d.serial, d.state, d.enrolled_at, d.authenticated_at, d.checked_out_at, d.last_seen, d.product_name,
-        d.os_version, n.person_id, d.removed_at
-    FROM device d LEFT JOIN device_note n ON n.serial = d.serial AND d.serial <> '' ORDER BY d.id";
+/// The location of a row (location, status), if the user is active there.
+fn registered_at(row: &rusqlite::Row<'_>, behind: &Behind) -> Result<Option<u32>, StoreError> {
+    let active = UserStatus::from(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?).is_active();
+    Ok(behind.location_of.get(&row.get(0)?).copied().filter(|_| active))
+}
+
+/// Where a person is registered now.
+pub(super) fn registered(connection: &Connection, behind: &Behind, person: i64) -> Result<Box<[u32]>, StoreError> {
+    let sql = "SELECT location_id, status FROM user WHERE person_id = ?1 AND wanted <> 'retired'";
+    let found = rows(connection, sql, [person], |row| registered_at(row, behind))?;
+    Ok(sorted(found.into_iter().flatten().collect()))
+}
+
+/// All devices, or one.
+macro_rules! devices {
+    ($where:literal) => {
+        concat!(
+            "SELECT d.id, d.serial, d.state, d.enrolled_at, d.authenticated_at, d.checked_out_at, d.last_seen,
+                 d.product_name, d.os_version, n.person_id, d.removed_at
+             FROM device d LEFT JOIN device_note n ON n.serial = d.serial AND d.serial <> '' ",
+            $where
+        )
+    };
+}
 
 pub(super) fn devices(connection: &Connection, behind: &mut Behind, snapshot: &mut Snapshot) -> Result<(), StoreError> {
-    let groups = groups_of_devices(connection, behind)?;
-    rows(connection, DEVICES, [], |row| {
+    let groups = groups_of_devices(connection, behind, None)?;
+    rows(connection, devices!("ORDER BY d.id"), [], |row| {
         let device = read_device(row, behind, &groups)?;
         add_device(behind, snapshot, Some(DeviceId(row.get(0)?)), device);
         Ok(())
@@ -192,16 +224,52 @@ pub(super) fn devices(connection: &Connection, behind: &mut Behind, snapshot: &m
     Ok(())
 }
 
-/// Which groups of devices each device is in: by list, and by rule.
-fn groups_of_devices(connection: &Connection, behind: &Behind) -> Result<HashMap<i64, Box<[u32]>>, StoreError> {
-    let sql = "SELECT d.id, g.group_id FROM group_serial g JOIN device d ON d.serial = g.serial";
-    let mut listed = listed(connection, sql, &behind.group_of)?;
+/// Whether a licence of ours, or a request, speaks of a serial number.
+pub(super) fn is_spoken_of(connection: &Connection, serial: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM own_licence WHERE holder = ?1 AND holder_kind = 'serial'
+        UNION ALL SELECT 1 FROM reservation WHERE holder = ?1 AND holder_kind = 'serial'";
+    Ok(row(connection, sql, [serial], |_| Ok(()))?.is_some())
+}
+
+/// A device as it is now, if it is still there.
+pub(super) fn device(
+    connection: &Connection,
+    behind: &Behind,
+    groups: &HashMap<i64, Box<[u32]>>,
+    id: i64,
+) -> Result<Option<Device>, StoreError> {
+    row(connection, devices!("WHERE d.id = ?1"), [id], |row| read_device(row, behind, groups))
+}
+
+/// Which groups of devices each device is in: by list, and by rule. `only`: of these.
+pub(super) fn groups_of_devices(
+    connection: &Connection,
+    behind: &Behind,
+    only: Option<&BTreeSet<i64>>,
+) -> Result<HashMap<i64, Box<[u32]>>, StoreError> {
+    let mut listed = HashMap::new();
+    match only {
+        None => {
+            let sql = "SELECT d.id, g.group_id FROM group_serial g JOIN device d ON d.serial = g.serial";
+            listed = self::listed(connection, sql, [], &behind.group_of)?;
+        }
+        Some(devices) => {
+            let sql =
+                "SELECT d.id, g.group_id FROM device d JOIN group_serial g ON g.serial = d.serial WHERE d.id = ?1";
+            for device in devices {
+                listed.extend(self::listed(connection, sql, [*device], &behind.group_of)?);
+            }
+        }
+    }
     let rules: Vec<GroupId> =
         groups::all(connection)?.iter().filter(|group| group.kind == GroupKind::Rule).map(|group| group.id).collect();
     if rules.is_empty() {
         return Ok(listed);
     }
-    let membership = Membership::load(connection)?;
+    let membership = match only {
+        None => Membership::load(connection)?,
+        Some(devices) => Membership::load_for(connection, devices)?,
+    };
     for device in &membership.devices {
         let met = rules.iter().filter(|group| membership.has(**group, device));
         let met: Vec<u32> = met.filter_map(|group| behind.group_of.get(&group.0)).copied().collect();
@@ -253,24 +321,22 @@ fn takes_licences(product_name: &str, os_version: &str) -> bool {
 }
 
 fn add_device(behind: &mut Behind, snapshot: &mut Snapshot, id: Option<DeviceId>, device: Device) -> u32 {
-    let place = snapshot.devices.len() as u32;
-    if let Some(id) = id {
-        behind.device_of.insert(id.0, place);
-    }
-    if !device.serial.is_empty() {
-        behind.serial_of.insert(device.serial.clone(), place);
-    }
-    behind.devices.push(id);
+    let place = behind.add_device(id, &device.serial);
     snapshot.devices.push(device);
     place
 }
 
 /// The number of a serial number, whether or not a device with it has enrolled.
 fn named(behind: &mut Behind, snapshot: &mut Snapshot, serial: &str) -> u32 {
-    if let Some(&place) = behind.serial_of.get(serial) {
-        return place;
+    match behind.serial_of.get(serial) {
+        Some(&place) => place,
+        None => add_device(behind, snapshot, None, a_name(serial)),
     }
-    let device = Device {
+}
+
+/// A serial number of which nothing more is known.
+pub(super) fn a_name(serial: &str) -> Device {
+    Device {
         serial: serial.into(),
         standing: Standing::Named,
         enrolled_at: Timestamp::UNIX_EPOCH,
@@ -278,15 +344,14 @@ fn named(behind: &mut Behind, snapshot: &mut Snapshot, serial: &str) -> u32 {
         takes_licences: true,
         person: None,
         groups: Box::default(),
-    };
-    add_device(behind, snapshot, None, device)
+    }
 }
 
 pub(super) fn rules(connection: &Connection, behind: &mut Behind, snapshot: &mut Snapshot) -> Result<(), StoreError> {
     let sql = "SELECT deployment_id, group_id FROM deployment_excluded";
-    let excluded = listed(connection, sql, &behind.group_of)?;
+    let excluded = listed(connection, sql, [], &behind.group_of)?;
     let sql = "SELECT deployment_id, location_id FROM deployment_location";
-    let locations = listed(connection, sql, &behind.location_of)?;
+    let locations = listed(connection, sql, [], &behind.location_of)?;
     let sql = "SELECT id, adam_id, target, purpose, licence, priority, quota, wave, licence_only, created_at
         FROM deployment ORDER BY id";
     rows(connection, sql, [], |row| {

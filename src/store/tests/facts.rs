@@ -5,7 +5,7 @@ use crate::licensing::{Holder, Licence, Standing, Whom};
 use crate::model::{App, DeviceId, LicenceKind};
 
 /// Leeds owns app 100. One device, D1, enrolled; its person is registered in Leeds and in the group Staff, D1 in Lab.
-const WORLD: &str = "
+pub(super) const WORLD: &str = "
     INSERT INTO device (id, udid, user_enrolment, serial, state, fingerprint, topic, product_name, os_version,
             authenticated_at, enrolled_at)
         VALUES (7, 'U1', 0, 'D1', 'enrolled', X'01', 't', 'iPad14,1', '8.4', 5000000, 6000000);
