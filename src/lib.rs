@@ -58,7 +58,7 @@
 //!
 //! What a pair (one app on one device) needs next: [`licensing::step`]. Who gets a scarce licence: [`mod@licensing::plan`].
 //! Which deployment counts: [`licensing::desired`]; and why, for one pair: [`licensing::reasons`]. What a device's word leads to: [`licensing::progress`]. Which command goes
-//! next: [`mdm::queue`]. What an error of a device means: [`mdm::outcome`]. When a device is pushed again:
+//! next: [`mdm::queue`]. What has to be read anew for the next plan: [`store::Marks`]. What an error of a device means: [`mdm::outcome`]. When a device is pushed again:
 //! [`mdm::push::schedule`]. What an error of Apple's means: [`apple::error`]. Why Apple, vppd and a device do not agree:
 //! [`mod@licensing::differences`].
 
