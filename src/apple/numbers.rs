@@ -2,6 +2,7 @@
 //! Service Configuration). [`super::error`] sorts answers by it, people read its words, and `docs/apple.md` shows it.
 
 use super::error::TokenProblemKind;
+use crate::model::Cause;
 
 /// What is to be done when Apple gives a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +89,26 @@ pub const NUMBERS: [(i64, Course, &str); 54] = [
 pub fn known(number: i64) -> Option<(Course, &'static str)> {
     let at = NUMBERS.binary_search_by_key(&number, |(number, _, _)| *number).ok()?;
     Some((NUMBERS[at].1, NUMBERS[at].2))
+}
+
+/// The cause that a number means for whoever waits for a licence.
+pub fn cause(number: i64) -> Cause {
+    match (number, known(number).map(|(course, _)| course)) {
+        (9609, _) => Cause::NoSuchUser,
+        (9635 | 9641 | 9814, _) => Cause::AccountTrouble,
+        (9706, _) => Cause::Irrevocable,
+        (9707, _) => Cause::NotForDevices,
+        (9709, _) => Cause::NoLicenceFree,
+        (9712 | 9728, _) => Cause::NotReached,
+        (9716 | 9815 | 9817 | 9818, _) => Cause::AlreadySo,
+        (9717, _) => Cause::BadAddress,
+        (_, Some(Course::NewToken(_))) => Cause::TokenTrouble,
+        (_, Some(Course::Slower | Course::Maintenance | Course::Later | Course::LookFirst)) => Cause::AppleBusy,
+        (_, Some(Course::ReadAnew)) => Cause::OutOfDate,
+        (_, Some(Course::Smaller)) => Cause::TooLarge,
+        (_, Some(Course::OurBug)) => Cause::VppdFault,
+        (_, Some(Course::AskPerson) | None) => Cause::Unknown,
+    }
 }
 
 impl Course {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::duration::{hours, minutes, seconds};
+use super::duration::{days, hours, minutes, seconds};
 use super::reader::Section;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub struct Planner {
     pub verify_after: Vec<Duration>,
     /// After this many failures in a row a step is given up until something changes.
     pub max_attempts: u32,
+    /// How long a device may work on one install before that counts as a failure.
+    pub stuck_after: Duration,
+    /// How long a device may ask its person, or put an install off.
+    pub unanswered_after: Duration,
 }
 
 impl Default for Planner {
@@ -22,9 +26,11 @@ impl Default for Planner {
         let verify_after = vec![seconds(15), seconds(30), minutes(1), minutes(2), minutes(5), minutes(15), hours(1)];
         Planner {
             settle: Duration::from_millis(500),
-            retry_after: vec![minutes(1), minutes(5), minutes(30)],
+            retry_after: vec![minutes(1), minutes(5), minutes(30), hours(4), hours(12)],
             verify_after,
-            max_attempts: 5,
+            max_attempts: 6,
+            stuck_after: days(1),
+            unanswered_after: days(14),
         }
     }
 }
@@ -37,6 +43,8 @@ impl Planner {
             retry_after: section.intervals("retry-after", &default.retry_after),
             verify_after: section.intervals("verify-after", &default.verify_after),
             max_attempts: section.number("max-attempts", default.max_attempts, 1..=100),
+            stuck_after: section.duration("stuck-after", default.stuck_after),
+            unanswered_after: section.duration("unanswered-after", default.unanswered_after),
         }
     }
 }

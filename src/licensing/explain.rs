@@ -52,7 +52,7 @@ pub fn explain(step: Step, names: &Names<'_>) -> String {
             let what = if reason.is_empty() { "waits" } else { "did not work" };
             format!("{what}{because}{when}")
         }
-        Step::GaveUp => format!("given up after several tries{because}{until}"),
+        Step::GaveUp => format!("given up{because}{until}"),
         Step::WithdrawInstall => "no longer wanted: the install command is taken back before it is sent".into(),
         Step::WithdrawRemove => "wanted again: the remove command is taken back before it is sent".into(),
         Step::Remove => "no longer wanted: the device is told to remove the app".into(),

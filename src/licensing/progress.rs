@@ -3,13 +3,17 @@
 //!
 //! Transient words (`UserRejected`, `Failed`) are said once by the device and then forgotten by it, so what they lead to
 //! is kept here for good.
+//!
+//! A device that answers comes to an end state ([`App::Installed`], [`App::Rejected`] or [`App::Failed`]) in bounded time: a
+//! try may take [`Patience::stuck_after`], the person's answer [`Patience::person_after`], and each cause has a number of
+//! tries. [`Patience::bound`] is the sum.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::clock::after;
-use crate::model::App;
+use crate::model::{App, Cause};
 
 /// Where an app stands on a device, with what is needed to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +21,9 @@ pub struct Progress {
     pub app: App,
     /// The device's last word, in Apple's spelling.
     pub status: String,
-    /// Why the last try did not work, in words.
+    /// Why the last try did not work, or what it waits for.
+    pub cause: Option<Cause>,
+    /// The same in words, with what the device itself said.
     pub reason: String,
     /// Installs (or removals) that failed in a row.
     pub tries: u32,
@@ -25,11 +31,25 @@ pub struct Progress {
     pub looks: u32,
     /// When to try or to ask again.
     pub due: Option<Timestamp>,
+    /// When the device accepted the install that is under way.
+    pub began: Option<Timestamp>,
+    /// When it is over although the device goes on saying that it works, or asks.
+    pub until: Option<Timestamp>,
 }
 
 impl Default for Progress {
     fn default() -> Progress {
-        Progress { app: App::None, status: String::new(), reason: String::new(), tries: 0, looks: 0, due: None }
+        Progress {
+            app: App::None,
+            status: String::new(),
+            cause: None,
+            reason: String::new(),
+            tries: 0,
+            looks: 0,
+            due: None,
+            began: None,
+            until: None,
+        }
     }
 }
 
@@ -39,7 +59,9 @@ pub enum Fact {
     /// The install command was accepted with this first word (may be empty).
     InstallAccepted(Word),
     /// The install command failed.
-    InstallRefused { how: Refusal, reason: String },
+    InstallRefused { cause: Cause, reason: String },
+    /// The install command was put off for longer than vppd waits, and taken back.
+    PutOff,
     /// The list of managed apps shows the app so.
     Listed(Word),
     /// The list of managed apps does not show the app.
@@ -51,7 +73,7 @@ pub enum Fact {
     /// The device says that there is nothing of ours to remove.
     NothingToRemove,
     /// The remove command failed.
-    RemoveRefused { reason: String },
+    RemoveRefused { cause: Cause, reason: String },
 }
 
 /// A state word of the device, sorted into what it means.
@@ -60,6 +82,8 @@ pub struct Word {
     /// Apple's spelling.
     pub status: String,
     pub means: Meaning,
+    /// What it waits for, or why it ended.
+    pub cause: Option<Cause>,
 }
 
 /// What a state word means.
@@ -68,19 +92,17 @@ pub enum Meaning {
     Installed,
     Working,
     WaitsForPerson,
-    /// The person declined.
+    /// The person declined, or keeps an own copy unmanaged.
     Declined,
-    /// The person had installed it before, and it is not managed.
-    Unmanaged,
     Failed,
     /// Managed, but deleted by the person.
     Uninstalled,
     Unknown,
 }
 
-/// Why an install failed, sorted into what can be done.
+/// What is done about a refused install.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+enum Course {
     /// The device is at it already.
     InProgress,
     /// May work later.
@@ -91,6 +113,27 @@ pub enum Refusal {
     Final,
 }
 
+fn course(cause: Cause) -> Course {
+    match cause {
+        Cause::InProgress | Cause::NoUpdate => Course::InProgress,
+        Cause::Declined | Cause::TakeOverDeclined => Course::Declined,
+        Cause::OwnCopy
+        | Cause::NotSupported
+        | Cause::InstallingForbidden
+        | Cause::SystemApp
+        | Cause::WrongKind
+        | Cause::NotForSale
+        | Cause::NotPerPerson
+        | Cause::RightMissing
+        | Cause::EnrolmentDamaged
+        | Cause::VppdFault => Course::Final,
+        _ => Course::Retry,
+    }
+}
+
+/// Tries for a licence that Apple's store does not see: the first, and three more.
+const LICENCE_TRIES: u32 = 4;
+
 /// How long to wait between looks and between tries.
 #[derive(Debug, Clone)]
 pub struct Patience {
@@ -100,9 +143,30 @@ pub struct Patience {
     pub retry_after: Vec<Duration>,
     /// Tries after which vppd gives up.
     pub max_attempts: u32,
+    /// How long a device may work on one install.
+    pub stuck_after: Duration,
+    /// How long a device may ask its person, or put a command off.
+    pub person_after: Duration,
 }
 
 impl Patience {
+    /// Within which time a device that answers comes to an end, counted from when it accepted the install.
+    pub fn bound(&self) -> Duration {
+        let pause = (0..self.max_attempts).map(|tries| pick(&self.retry_after, tries));
+        let pauses = pause.fold(Duration::ZERO, Duration::saturating_add);
+        let last_look = pick(&self.verify_after, u32::MAX);
+        let one = self.stuck_after.saturating_add(self.person_after).saturating_add(last_look);
+        one.saturating_mul(self.max_attempts).saturating_add(pauses)
+    }
+
+    /// Tries for this cause.
+    fn tries(&self, cause: Option<Cause>) -> u32 {
+        match cause {
+            Some(Cause::LicenceNotSeen) => self.max_attempts.min(LICENCE_TRIES),
+            _ => self.max_attempts,
+        }
+    }
+
     fn next_look(&self, looks: u32, now: Timestamp) -> Timestamp {
         after(now, pick(&self.verify_after, looks))
     }
@@ -123,28 +187,37 @@ pub fn advance(before: &Progress, fact: &Fact, now: Timestamp, patience: &Patien
         Fact::Listed(word) if before.app == App::InstallQueued => {
             Progress { status: word.status.clone(), ..before.clone() }
         }
-        Fact::InstallAccepted(word) | Fact::Listed(word) => told(before, word, now, patience),
-        Fact::InstallRefused { how, reason } => {
-            let next = Progress { reason: reason.clone(), looks: 0, ..before.clone() };
-            match how {
-                Refusal::InProgress => working(App::Working, next, now, patience),
-                Refusal::Declined => Progress { app: App::Rejected, due: None, ..next },
-                Refusal::Final => Progress { app: App::Failed, due: None, ..next },
-                Refusal::Retry => try_again(next, now, patience),
+        Fact::InstallAccepted(word) => {
+            told(&Progress { began: Some(now), until: None, ..before.clone() }, word, now, patience)
+        }
+        Fact::Listed(word) => told(before, word, now, patience),
+        Fact::InstallRefused { cause, reason } => {
+            let next = Progress { cause: Some(*cause), reason: reason.clone(), looks: 0, ..before.clone() };
+            match course(*cause) {
+                Course::InProgress => {
+                    let next = Progress { cause: None, began: Some(now), until: None, ..next };
+                    working(App::Working, next, now, patience)
+                }
+                Course::Declined => ended(App::Rejected, next),
+                Course::Final => ended(App::Failed, next),
+                Course::Retry => try_again(next, now, patience),
             }
         }
+        Fact::PutOff => ended(App::Failed, because(before, Cause::NoAnswer)),
         Fact::NotListed => not_listed(before, now, patience),
         Fact::NotTold { reason } => not_told(before, reason, now, patience),
         Fact::RemoveAccepted => working(App::RemoveUnconfirmed, Progress { looks: 0, ..before.clone() }, now, patience),
         Fact::NothingToRemove => removed(before),
-        Fact::RemoveRefused { reason } => Progress {
-            app: App::RemoveRetry,
-            reason: reason.clone(),
-            tries: before.tries + 1,
-            due: Some(patience.next_try(before.tries, now)),
-            ..before.clone()
-        },
+        Fact::RemoveRefused { cause, reason } => {
+            let next = Progress { cause: Some(*cause), reason: reason.clone(), ..before.clone() };
+            remove_again(next, now, patience)
+        }
     }
+}
+
+/// The same state with another cause, in vppd's own words.
+fn because(before: &Progress, cause: Cause) -> Progress {
+    Progress { cause: Some(cause), reason: cause.means().into(), ..before.clone() }
 }
 
 fn told(before: &Progress, word: &Word, now: Timestamp, patience: &Patience) -> Progress {
@@ -156,37 +229,30 @@ fn told(before: &Progress, word: &Word, now: Timestamp, patience: &Patience) -> 
             (App::RemoveQueued, _) => next,
             (_, Meaning::Uninstalled) => removed(&next),
             // Still there: asked again, and in the end removed again.
-            (_, _) if before.looks >= patience.verify_after.len() as u32 => Progress {
-                app: App::RemoveRetry,
-                reason: "the device still shows the app".into(),
-                tries: before.tries + 1,
-                due: Some(patience.next_try(before.tries, now)),
-                ..next
-            },
+            (_, _) if before.looks >= patience.verify_after.len() as u32 => {
+                let reason = "the device still shows the app".into();
+                remove_again(Progress { cause: None, reason, ..next }, now, patience)
+            }
             (app, _) => working(app, next, now, patience),
         };
     }
-    match word.means {
-        Meaning::Installed => {
-            Progress { app: App::Installed, reason: String::new(), tries: 0, looks: 0, due: None, ..next }
+    match (word.means, word.cause) {
+        (Meaning::Installed, _) => {
+            ended(App::Installed, Progress { cause: None, reason: String::new(), tries: 0, ..next })
         }
-        Meaning::Working | Meaning::Unknown => working(App::Working, next, now, patience),
-        Meaning::WaitsForPerson => working(App::WaitingForPerson, next, now, patience),
-        Meaning::Declined => {
-            let reason = "the person with the device declined".into();
-            Progress { app: App::Rejected, reason, due: None, ..next }
+        (Meaning::Working | Meaning::Unknown, _) => working(App::Working, next, now, patience),
+        (Meaning::WaitsForPerson, cause) => {
+            let reason = cause.map_or(String::new(), |cause| cause.means().into());
+            working(App::WaitingForPerson, Progress { cause, reason, ..next }, now, patience)
         }
-        Meaning::Unmanaged => {
-            let reason = "the person had installed the app before and keeps it unmanaged".into();
-            Progress { app: App::Rejected, reason, due: None, ..next }
+        (Meaning::Declined, cause) => ended(App::Rejected, because(&next, cause.unwrap_or(Cause::Declined))),
+        // Why an install failed may have been told before, by the answer to the command.
+        (Meaning::Failed, None | Some(Cause::Unknown)) if next.cause.is_some() => try_again(next, now, patience),
+        (Meaning::Failed, cause) => {
+            let reason = "the device says Failed, and not why".into();
+            try_again(Progress { cause: Some(cause.unwrap_or(Cause::Unknown)), reason, ..next }, now, patience)
         }
-        Meaning::Failed => {
-            let reason = if next.reason.is_empty() { "the device says: Failed".into() } else { next.reason.clone() };
-            try_again(Progress { reason, ..next }, now, patience)
-        }
-        Meaning::Uninstalled => {
-            try_again(Progress { reason: "the app was deleted on the device".into(), ..next }, now, patience)
-        }
+        (Meaning::Uninstalled, _) => try_again(because(&next, Cause::Deleted), now, patience),
     }
 }
 
@@ -195,13 +261,8 @@ fn not_listed(before: &Progress, now: Timestamp, patience: &Patience) -> Progres
         App::RemoveUnconfirmed | App::RemoveRetry => removed(before),
         // A device that has just accepted may not show the app yet: a few looks are granted.
         App::Working | App::WaitingForPerson if before.looks < 3 => working(before.app, before.clone(), now, patience),
-        App::Working | App::WaitingForPerson => {
-            let reason = "the device accepted the install and then no longer showed the app".into();
-            try_again(Progress { reason, ..before.clone() }, now, patience)
-        }
-        App::Installed => {
-            try_again(Progress { reason: "the app was deleted on the device".into(), ..before.clone() }, now, patience)
-        }
+        App::Working | App::WaitingForPerson => try_again(because(before, Cause::Vanished), now, patience),
+        App::Installed => try_again(because(before, Cause::Deleted), now, patience),
         App::None
         | App::InstallQueued
         | App::Rejected
@@ -216,7 +277,7 @@ fn not_listed(before: &Progress, now: Timestamp, patience: &Patience) -> Progres
 fn not_told(before: &Progress, reason: &str, now: Timestamp, patience: &Patience) -> Progress {
     match before.app {
         App::Working | App::WaitingForPerson if before.looks > patience.verify_after.len() as u32 => {
-            try_again(Progress { reason: reason.into(), ..before.clone() }, now, patience)
+            try_again(Progress { cause: None, reason: reason.into(), ..before.clone() }, now, patience)
         }
         App::Working | App::WaitingForPerson | App::RemoveUnconfirmed => {
             working(before.app, before.clone(), now, patience)
@@ -226,125 +287,53 @@ fn not_told(before: &Progress, reason: &str, now: Timestamp, patience: &Patience
     }
 }
 
+/// The device goes on, or asks; it is asked again later, unless its time is over.
 fn working(app: App, before: Progress, now: Timestamp, patience: &Patience) -> Progress {
-    Progress { app, due: Some(patience.next_look(before.looks, now)), looks: before.looks + 1, ..before }
+    let until = match (app, before.app, before.until) {
+        (App::Working | App::WaitingForPerson, was, Some(until)) if was == app => Some(until),
+        (App::Working, ..) => Some(after(now, patience.stuck_after)),
+        (App::WaitingForPerson, ..) => Some(after(now, patience.person_after)),
+        _ => None,
+    };
+    // A device that goes from one to the other and back does not win time for ever.
+    let latest = before.began.map(|began| after(began, patience.person_after.saturating_add(patience.stuck_after)));
+    let until = until.map(|until| latest.map_or(until, |latest| until.min(latest)));
+    match (app, until) {
+        (App::Working, Some(until)) if until <= now => return try_again(because(&before, Cause::Stuck), now, patience),
+        (_, Some(until)) if until <= now => return ended(App::Rejected, because(&before, Cause::NobodyAnswered)),
+        _ => {}
+    }
+    let look = patience.next_look(before.looks, now);
+    let due = Some(until.map_or(look, |until| look.min(until)));
+    let (cause, reason) = match app {
+        // What was in the way before is over.
+        App::Working if before.app == App::WaitingForPerson => (None, String::new()),
+        _ => (before.cause, before.reason.clone()),
+    };
+    Progress { app, cause, reason, due, until, looks: before.looks + 1, ..before }
+}
+
+fn ended(app: App, before: Progress) -> Progress {
+    Progress { app, looks: 0, due: None, began: None, until: None, ..before }
 }
 
 fn removed(before: &Progress) -> Progress {
-    Progress { app: App::Removed, reason: String::new(), tries: 0, looks: 0, due: None, ..before.clone() }
+    ended(App::Removed, Progress { cause: None, reason: String::new(), tries: 0, ..before.clone() })
 }
 
 fn try_again(before: Progress, now: Timestamp, patience: &Patience) -> Progress {
     let tries = before.tries + 1;
-    if tries >= patience.max_attempts {
-        return Progress { app: App::Failed, tries, looks: 0, due: None, ..before };
+    if tries >= patience.tries(before.cause) {
+        return ended(App::Failed, Progress { tries, ..before });
     }
     let due = Some(patience.next_try(before.tries, now));
-    Progress { app: App::InstallRetry, tries, looks: 0, due, ..before }
+    Progress { due, ..ended(App::InstallRetry, Progress { tries, ..before }) }
+}
+
+fn remove_again(before: Progress, now: Timestamp, patience: &Patience) -> Progress {
+    let due = Some(patience.next_try(before.tries, now));
+    Progress { app: App::RemoveRetry, tries: before.tries + 1, due, ..before }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn now() -> Timestamp {
-        Timestamp::from_second(1_000).unwrap()
-    }
-
-    fn patience() -> Patience {
-        let seconds = |all: &[u64]| all.iter().map(|s| Duration::from_secs(*s)).collect();
-        Patience { verify_after: seconds(&[15, 30, 60]), retry_after: seconds(&[60, 300]), max_attempts: 3 }
-    }
-
-    fn word(status: &str, means: Meaning) -> Word {
-        Word { status: status.into(), means }
-    }
-
-    fn run(facts: &[Fact]) -> Progress {
-        let start = Progress { app: App::InstallQueued, ..Progress::default() };
-        facts.iter().fold(start, |progress, fact| advance(&progress, fact, now(), &patience()))
-    }
-
-    #[test]
-    fn accepted_is_never_installed() {
-        let end = run(&[Fact::InstallAccepted(word("Queued", Meaning::Working))]);
-        assert_eq!((end.app, end.due), (App::Working, Some(after(now(), Duration::from_secs(15)))));
-    }
-
-    #[test]
-    fn looks_grow_further_apart_and_the_list_decides() {
-        let working = Fact::Listed(word("Installing", Meaning::Working));
-        let accepted = Fact::InstallAccepted(word("Queued", Meaning::Working));
-        let end = run(&[accepted, working.clone(), working.clone(), working]);
-        assert_eq!((end.looks, end.due), (4, Some(after(now(), Duration::from_secs(60)))));
-        let end = advance(&end, &Fact::Listed(word("Managed", Meaning::Installed)), now(), &patience());
-        assert_eq!((end.app, end.due, end.looks), (App::Installed, None, 0));
-    }
-
-    #[test]
-    fn a_list_decides_nothing_while_an_install_command_waits() {
-        assert_eq!(run(&[Fact::Listed(word("Failed", Meaning::Failed))]).app, App::InstallQueued);
-        // Called installed, the app could be removed and its licence given back before the command arrives.
-        let managed = word("Managed", Meaning::Installed);
-        assert_eq!(run(&[Fact::Listed(managed.clone())]).app, App::InstallQueued);
-        assert_eq!(run(&[Fact::Listed(managed.clone()), Fact::InstallAccepted(managed)]).app, App::Installed);
-    }
-
-    #[test]
-    fn a_declined_install_stays_declined_when_the_device_forgets_it() {
-        let end = run(&[
-            Fact::InstallAccepted(word("Prompting", Meaning::WaitsForPerson)),
-            Fact::Listed(word("UserRejected", Meaning::Declined)),
-            Fact::NotListed,
-        ]);
-        assert_eq!((end.app, end.due), (App::Rejected, None));
-    }
-
-    #[test]
-    fn failures_are_retried_with_pauses_and_then_given_up() {
-        let refused = |how| Fact::InstallRefused { how, reason: "licence not found".into() };
-        let first = run(&[refused(Refusal::Retry)]);
-        assert_eq!((first.app, first.tries), (App::InstallRetry, 1));
-        assert_eq!(first.due, Some(after(now(), Duration::from_secs(60))));
-        let last = run(&[refused(Refusal::Retry), refused(Refusal::Retry), refused(Refusal::Retry)]);
-        assert_eq!((last.app, last.due, last.reason.as_str()), (App::Failed, None, "licence not found"));
-        assert_eq!(run(&[refused(Refusal::Final)]).app, App::Failed);
-        assert_eq!(run(&[refused(Refusal::InProgress)]).app, App::Working);
-    }
-
-    #[test]
-    fn a_removal_is_confirmed_by_the_list_only() {
-        let start = Progress { app: App::RemoveQueued, ..Progress::default() };
-        let accepted = advance(&start, &Fact::RemoveAccepted, now(), &patience());
-        assert_eq!(accepted.app, App::RemoveUnconfirmed);
-        let still = advance(&accepted, &Fact::Listed(word("Managed", Meaning::Installed)), now(), &patience());
-        assert_eq!(still.app, App::RemoveUnconfirmed);
-        assert_eq!(advance(&still, &Fact::NotListed, now(), &patience()).app, App::Removed);
-        assert_eq!(advance(&start, &Fact::NothingToRemove, now(), &patience()).app, App::Removed);
-        assert_eq!(advance(&start, &Fact::NotListed, now(), &patience()).app, App::RemoveQueued);
-    }
-
-    #[test]
-    fn a_device_that_tells_nothing_is_asked_less_and_less_and_not_for_ever() {
-        let nothing = Fact::NotTold { reason: "no list".into() };
-        let mut progress = run(&[Fact::InstallAccepted(word("Queued", Meaning::Working))]);
-        for look in 0..3 {
-            progress = advance(&progress, &nothing, now(), &patience());
-            assert_eq!((progress.app, progress.looks), (App::Working, look + 2));
-        }
-        let end = advance(&progress, &nothing, now(), &patience());
-        assert_eq!((end.app, end.reason.as_str()), (App::InstallRetry, "no list"));
-        let removing = Progress { app: App::RemoveUnconfirmed, ..progress };
-        let still = advance(&removing, &nothing, now(), &patience());
-        assert_eq!((still.app, still.due), (App::RemoveUnconfirmed, Some(after(now(), Duration::from_secs(60)))));
-    }
-
-    #[test]
-    fn an_app_that_never_shows_up_is_not_pending_for_ever() {
-        let mut progress = run(&[Fact::InstallAccepted(word("Queued", Meaning::Working))]);
-        for _ in 0..3 {
-            progress = advance(&progress, &Fact::NotListed, now(), &patience());
-        }
-        assert_eq!(progress.app, App::InstallRetry);
-    }
-}
+mod tests;

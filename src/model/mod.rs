@@ -1,11 +1,12 @@
 //! The plain nouns of vppd, as everyone here means them: identifiers, deployments, groups, holders of licences,
 //! registered users, where an app
-//! stands on a device, and what the stores tell of an app.
+//! stands on a device and why it got no further, and what the stores tell of an app.
 //!
 //! No I/O, no clock, nothing else of vppd. Apple's identifiers stay text in Apple's spelling.
 
 mod app;
 mod app_info;
+mod cause;
 mod deployment;
 mod group;
 mod holder;
@@ -14,6 +15,7 @@ mod user;
 
 pub use app::App;
 pub use app_info::{AppInfo, ICON_SIDE};
+pub use cause::Cause;
 pub use deployment::{LicenceKind, Purpose, Target, TargetError, UpdatePolicy};
 pub use group::{GroupKind, Ownership, Source};
 pub use holder::{Holder, HolderKind, Holders};

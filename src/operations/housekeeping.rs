@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::{OperationError, Shared, alerts, clock_watch, directory, doctor, roll_call, shortage, waste};
 use crate::schedule::KEPT;
-use crate::store::{self, commands, devices, events, history, metadata, notifications, tasks, times, user_events};
+use crate::store::{
+    self, commands, devices, events, history, metadata, notifications, tasks, timeline, times, user_events,
+};
 
 /// How often last-seen times go to disk.
 const FLUSH: Duration = Duration::from_secs(60);
@@ -38,6 +40,7 @@ pub async fn clean_up(context: &Shared) -> Result<(), OperationError> {
     let Ok(a_year_ago) = context.clock.now().checked_sub(KEPT * 12) else { return Ok(()) };
     context.store.write_bulk(move |w| store::alerts::forget_before(w, a_year_ago)).await?;
     while context.store.write_bulk(move |w| commands::forget_before(w, before, CHUNK)).await? {}
+    while context.store.write_bulk(move |w| timeline::forget_before(w, before, CHUNK)).await? {}
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use super::locations::standing::{ask, see_owner};
 use super::notifications::channel;
 use super::{OperationError, Shared, tasks};
 use crate::apple::error::AppleError;
+use crate::apple::numbers;
 use crate::apple::walk;
 use crate::apple::wire::AssetRef;
 use crate::clock::after;
@@ -189,7 +190,8 @@ async fn not_accepted(
         | AppleError::Malformed { .. }
         | AppleError::Unstable { .. } => {
             log::error!(vppd_location = round.location.name.as_str(); "location \"{}\": {error}", round.location.name);
-            let failure = PairFailure::refused(error.number().unwrap_or(0), error.to_string());
+            let number = error.number().unwrap_or(0);
+            let failure = PairFailure::refused(number, numbers::cause(number), error.to_string());
             let reserved = reserved(context, event).await?;
             settle(context, event, reserved.into_iter().map(|pair| (pair, failure.clone())).collect()).await
         }

@@ -136,6 +136,8 @@ impl Context {
             verify_after: config.planner.verify_after.clone(),
             retry_after: config.planner.retry_after.clone(),
             max_attempts: config.planner.max_attempts,
+            stuck_after: config.planner.stuck_after,
+            person_after: config.planner.unanswered_after,
         }
     }
 

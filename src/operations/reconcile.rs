@@ -425,7 +425,7 @@ fn record_one(w: &Write<'_>, task: &Task, now: Timestamp) -> Result<bool, Operat
             pair.progress.app = App::InstallQueued;
             Command::InstallApplication(InstallApplication {
                 adam_id,
-                take_over: !device.user_enrolment,
+                take_over: !device.user_enrolment && !device.refuses_take_over,
                 install_as_managed: is_mac(&device) && !device.user_enrolment,
                 without_flags: is_mac(&device) && device.user_enrolment,
             })

@@ -3,21 +3,26 @@
 //! A result is on disk before the device is told so; a result that comes twice changes nothing the second time. A device
 //! that only asks, with an empty queue, touches no disk.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::checkin::{self, Answer};
 use super::device_index::Pinned;
+use super::locations::Workers;
 use super::pause::HELD_BACK;
 use super::{OperationError, Shared, notify_after};
-use crate::licensing::progress::{Fact, Meaning, Patience, Refusal, Word, advance};
+use crate::licensing::progress::{Fact, Meaning, Patience, Progress, Word, advance};
 use crate::mdm::command::{Command, Priority};
 use crate::mdm::identity::signature::SignerCertificate;
-use crate::mdm::outcome::{self, Asked, Before, Need, Verdict};
+use crate::mdm::outcome::{self, Asked, Outcome};
 use crate::mdm::queue::{self, Cycle, Queued, State};
-use crate::mdm::report::{AppStatus, Report, Status};
-use crate::model::{DeviceId, SerialNumber};
+use crate::mdm::report::{AppStatus, ErrorLink, Report, Status};
+use crate::model::{App, Cause, DeviceId, SerialNumber};
+use crate::store::alerts::NewAlert;
 use crate::store::commands::{self, CommandState};
-use crate::store::{Write, appliance, assets, devices, pairs};
+use crate::store::notifications::Hint;
+use crate::store::{Write, alerts, appliance, assets, devices, locations, notifications, pairs};
 
 /// What the door answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,10 +59,11 @@ pub async fn handle(context: &Shared, report: Report, signer: &SignerCertificate
     });
     let (index, patience) = (context.index.clone(), context.patience());
     let (plan_now, wake_now) = (context.plan_now.clone(), context.wake_now.clone());
+    let workers = context.workers.clone();
     let next = context
         .store
         .write(move |w| -> Result<_, OperationError> {
-            if take_result(w, id, &report, &patience, now)? {
+            if take_result(w, id, &report, &patience, &workers, now)? {
                 notify_after(w, &plan_now);
             }
             let next = next_command(w, id, &mut cycle, now)?;
@@ -119,6 +125,7 @@ fn take_result(
     id: DeviceId,
     report: &Report,
     patience: &Patience,
+    workers: &Arc<Workers>,
     now: Timestamp,
 ) -> Result<bool, OperationError> {
     let udid = report.enrollment.device.as_str();
@@ -148,10 +155,13 @@ fn take_result(
         }
     };
     if state == CommandState::NotNow {
-        commands::not_now(w, command.id)?;
-        return Ok(false);
+        commands::not_now(w, command.id, now)?;
+        return put_off(w, &command, patience, now);
     }
     let error = outcome::explain(&report.error_chain);
+    if !report.error_chain.is_empty() {
+        commands::keep_chain(w, command.id, &chain_json(&report.error_chain))?;
+    }
     // Without an error there is nothing to explain.
     let told = if state == CommandState::Acknowledged && report.error_chain.is_empty() { "" } else { error.as_str() };
     commands::finish(w, command.id, state, told, now)?;
@@ -162,12 +172,47 @@ fn take_result(
         );
     }
     match command.request_type.as_str() {
-        "InstallApplication" => took_install(w, &command, report, &error, patience, now)?,
+        "InstallApplication" => took_install(w, &command, report, &error, patience, workers, now)?,
         "RemoveApplication" => took_remove(w, &command, report, &error, patience, now)?,
         "ManagedApplicationList" => took_list(w, id, report, &error, patience, now)?,
-        "DeviceInformation" => took_facts(w, id, report)?,
+        "DeviceInformation" => took_facts(w, id, report, now)?,
         _ => {}
     }
+    Ok(true)
+}
+
+/// The longest text of one link that is kept.
+const LONGEST_TEXT: usize = 500;
+
+/// A chain as kept, each text cut at a bound.
+fn chain_json(chain: &[ErrorLink]) -> String {
+    let cut = |text: &Option<String>| text.as_ref().map(|text| text.chars().take(LONGEST_TEXT).collect::<String>());
+    let bounded: Vec<ErrorLink> = chain
+        .iter()
+        .map(|link| ErrorLink {
+            domain: link.domain.chars().take(LONGEST_TEXT).collect(),
+            code: link.code,
+            localized: cut(&link.localized),
+            us_english: cut(&link.us_english),
+        })
+        .collect();
+    serde_json::to_string(&bounded).unwrap_or_else(|_| "[]".into())
+}
+
+/// An install that is put off again and again is given up in the end. True when it was.
+fn put_off(
+    w: &Write<'_>,
+    command: &commands::Command,
+    patience: &Patience,
+    now: Timestamp,
+) -> Result<bool, OperationError> {
+    let waits_for = now.duration_since(command.queued_at);
+    let too_long = waits_for.unsigned_abs() >= patience.person_after && waits_for.is_positive();
+    if command.request_type != "InstallApplication" || !too_long {
+        return Ok(false);
+    }
+    commands::finish(w, command.id, CommandState::Withdrawn, Cause::NoAnswer.means(), now)?;
+    answered(w, command, &Fact::PutOff, patience, now)?;
     Ok(true)
 }
 
@@ -177,6 +222,7 @@ fn took_install(
     report: &Report,
     error: &str,
     patience: &Patience,
+    workers: &Arc<Workers>,
     now: Timestamp,
 ) -> Result<(), OperationError> {
     let Some(adam_id) = &command.adam_id else { return Ok(()) };
@@ -184,27 +230,93 @@ fn took_install(
     if let Some(bundle_id) = result.identifier.as_deref().filter(|id| !id.is_empty() && id.len() <= 255) {
         assets::learn_bundle_id(w, adam_id, bundle_id)?;
     }
-    let fact = match report.status {
-        Status::Acknowledged => Fact::InstallAccepted(word(result.state.as_ref().unwrap_or(&AppStatus::Queued))),
-        _ => {
-            let before = Before { may_take_over: false, ..Before::default() };
-            let verdict = outcome::judge(
-                Asked::Install,
-                &report.status,
-                &report.error_chain,
-                result.rejection.as_ref(),
-                result.state.as_ref(),
-                before,
-            );
-            let reason = match (error, &result.rejection) {
-                ("", Some(rejection)) => rejection.to_string(),
-                ("", None) => "the device refused the install without a reason".into(),
-                (words, _) => words.to_owned(),
-            };
-            Fact::InstallRefused { how: refusal(&verdict), reason }
-        }
+    if report.status == Status::Acknowledged {
+        let first = word(result.state.as_ref().unwrap_or(&AppStatus::Queued));
+        return answered(w, command, &Fact::InstallAccepted(first), patience, now);
+    }
+    let (chain, rejection) = (&report.error_chain, result.rejection.as_ref());
+    let cause = match outcome::judge(Asked::Install, &report.status, chain, rejection, result.state.as_ref()) {
+        Outcome::Refused(cause) => cause,
+        Outcome::Done | Outcome::Accepted => Cause::InProgress,
     };
-    answered(w, command, &fact, patience, now)
+    let reason = match (cause, rejection) {
+        (Cause::Unknown, Some(rejection)) => format!("{error} (reason: {})", checkin::shown(&rejection.to_string())),
+        (_, Some(rejection)) if chain.is_empty() => format!("{} ({rejection})", cause.means()),
+        (_, None) if chain.is_empty() && cause != Cause::Unknown => cause.means().to_owned(),
+        _ => error.to_owned(),
+    };
+    if cause == Cause::VppdFault && takes_over(command) && names(chain, INVALID_REQUEST) {
+        devices::note_refuses_take_over(w, command.device)?;
+        return refused_take_over(w, command, now);
+    }
+    match cause {
+        Cause::LicenceNotSeen => look_for_licence(w, adam_id, workers)?,
+        Cause::VppdFault | Cause::RightMissing => alarm(w, command, cause, &reason, now)?,
+        _ => {}
+    }
+    answered(w, command, &Fact::InstallRefused { cause, reason }, patience, now)
+}
+
+/// With this number account-driven enrolments refuse every install that would take a person's own copy over.
+const INVALID_REQUEST: i64 = 12008;
+
+fn names(chain: &[ErrorLink], code: i64) -> bool {
+    chain.iter().any(|link| link.code == code)
+}
+
+fn takes_over(command: &commands::Command) -> bool {
+    matches!(serde_json::from_str(&command.body), Ok(Command::InstallApplication(install)) if install.take_over)
+}
+
+/// The same install is sent again without the take-over.
+fn refused_take_over(w: &Write<'_>, command: &commands::Command, now: Timestamp) -> Result<(), OperationError> {
+    let Some(adam_id) = &command.adam_id else { return Ok(()) };
+    let Some(mut pair) = pairs::get(w, command.device, adam_id)? else { return Ok(()) };
+    if pair.command.as_deref() == Some(&command.uuid) {
+        let reason = "this enrolment does not let vppd take a person's own copy over; sent again without".into();
+        let tries = pair.progress.tries;
+        pair.command = None;
+        pair.progress = Progress { app: App::InstallRetry, reason, tries, ..Progress::default() };
+        pairs::put(w, &pair, now)?;
+    }
+    Ok(())
+}
+
+/// Apple's count and list of the app are read again: the licence may be gone.
+fn look_for_licence(w: &Write<'_>, adam_id: &str, workers: &Arc<Workers>) -> Result<(), OperationError> {
+    for location in locations::all(w)? {
+        if assets::of_location(w, location.id)?.iter().any(|asset| asset.adam_id == adam_id) {
+            notifications::leave(w, location.id, &Hint::Asset(adam_id.to_owned()))?;
+            let (workers, id) = (workers.clone(), location.id);
+            w.after_commit(move || workers.nudge(id));
+        }
+    }
+    Ok(())
+}
+
+/// Nobody but an administrator, or us, can mend it.
+fn alarm(
+    w: &Write<'_>,
+    command: &commands::Command,
+    cause: Cause,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), OperationError> {
+    let device = devices::by_id(w, command.device)?;
+    let subject = device.as_ref().map_or("a device", devices::Device::shown).to_owned();
+    let alert = NewAlert {
+        kind: "command-refused",
+        location: None,
+        occasion: format!("{} {}", command.request_type, cause.word()),
+        grave: true,
+        message: format!("device {subject} refuses our {}: {reason}", command.request_type),
+        advice: cause.advice().to_owned(),
+        subject,
+    };
+    if alerts::raise(w, &alert, now)? {
+        log::error!("{} {}", alert.message, alert.advice);
+    }
+    Ok(())
 }
 
 fn took_remove(
@@ -215,11 +327,10 @@ fn took_remove(
     patience: &Patience,
     now: Timestamp,
 ) -> Result<(), OperationError> {
-    let verdict = outcome::judge(Asked::Remove, &report.status, &report.error_chain, None, None, Before::default());
-    let fact = match verdict {
-        Verdict::Done => Fact::RemoveAccepted,
-        Verdict::AlreadyGone => Fact::NothingToRemove,
-        _ => Fact::RemoveRefused { reason: error.to_owned() },
+    let fact = match outcome::judge(Asked::Remove, &report.status, &report.error_chain, None, None) {
+        Outcome::Done | Outcome::Accepted => Fact::RemoveAccepted,
+        Outcome::Refused(Cause::NotManaged) => Fact::NothingToRemove,
+        Outcome::Refused(cause) => Fact::RemoveRefused { cause, reason: error.to_owned() },
     };
     answered(w, command, &fact, patience, now)
 }
@@ -298,7 +409,7 @@ fn nothing_learnt(
     Ok(())
 }
 
-fn took_facts(w: &Write<'_>, id: DeviceId, report: &Report) -> Result<(), OperationError> {
+fn took_facts(w: &Write<'_>, id: DeviceId, report: &Report, now: Timestamp) -> Result<(), OperationError> {
     let Ok(told) = report.device_facts() else { return Ok(()) };
     let facts = devices::Facts {
         name: told.device_name.unwrap_or_default(),
@@ -308,7 +419,18 @@ fn took_facts(w: &Write<'_>, id: DeviceId, report: &Report) -> Result<(), Operat
         build_version: told.build_version.unwrap_or_default(),
         supervised: told.is_supervised,
     };
+    let before = devices::by_id(w, id)?.map(|device| device.facts.os_version).unwrap_or_default();
+    let other_system = !facts.os_version.is_empty() && facts.os_version != before;
     devices::learn(w, id, &facts)?;
+    if other_system {
+        // What did not run on the old system is tried on the new one.
+        for mut pair in pairs::of_device(w, id)? {
+            if pair.progress.app == App::Failed && pair.progress.cause == Some(Cause::NotSupported) {
+                pair.progress = Progress { app: App::InstallRetry, ..Progress::default() };
+                pairs::put(w, &pair, now)?;
+            }
+        }
+    }
     if let Some(serial) = told.serial_number.as_deref().and_then(SerialNumber::read) {
         devices::learn_serial(w, id, serial.as_str())?;
     }
@@ -318,13 +440,15 @@ fn took_facts(w: &Write<'_>, id: DeviceId, report: &Report) -> Result<(), Operat
 /// What a state word of Apple's means for a pair.
 fn word(status: &AppStatus) -> Word {
     let means = match status {
-        AppStatus::UserInstalledApp => Meaning::Unmanaged,
         // An update that waits, or was declined, leaves the app there and managed.
         AppStatus::PromptingForUpdate
         | AppStatus::PromptingForUpdateLogin
         | AppStatus::ValidatingUpdate
         | AppStatus::Updating
         | AppStatus::UpdateRejected => Meaning::Installed,
+        AppStatus::UserInstalledApp => Meaning::Declined,
+        // Sent with a licence, it is not asked for again by the next command.
+        AppStatus::NeedsRedemption => Meaning::Failed,
         status if status.is_done() => Meaning::Installed,
         status if status.is_gone() => Meaning::Uninstalled,
         status if status.is_final_refusal() => Meaning::Declined,
@@ -333,18 +457,5 @@ fn word(status: &AppStatus) -> Word {
         status if status.is_working() => Meaning::Working,
         _ => Meaning::Unknown,
     };
-    Word { status: status.to_string(), means }
-}
-
-/// A verdict on a refused install, sorted into what can be done. How often is not judged here but by the pair's progress.
-fn refusal(verdict: &Verdict) -> Refusal {
-    match verdict {
-        Verdict::InProgress | Verdict::Done | Verdict::AlreadyGone => Refusal::InProgress,
-        Verdict::RetryLicence { .. } | Verdict::RetryLater { .. } | Verdict::RetryOnceWithTakeOver => Refusal::Retry,
-        // Signing in or agreeing is up to the person; the device then goes on by itself, or the next try succeeds.
-        Verdict::NeedsPerson(Need::SignIn | Need::Accept | Need::AllowTakeOver) => Refusal::Retry,
-        Verdict::NeedsPerson(_) => Refusal::Final,
-        Verdict::Stopped(_) => Refusal::Declined,
-        Verdict::FinalForDevice(_) | Verdict::OurBug => Refusal::Final,
-    }
+    Word { status: status.to_string(), means, cause: outcome::of_state(status) }
 }

@@ -12,8 +12,8 @@ use super::{OperationError, Shared};
 use crate::clock::after;
 use crate::mdm::push::schedule::PushHistory;
 use crate::mdm::push::{PushAnswer, PushClient};
-use crate::store::appliance;
 use crate::store::devices::{self, Device, Sleeper};
+use crate::store::{StoreError, appliance, timeline};
 
 /// How long APNs keeps a push for a device that is away: one that comes home after the weekend is woken at once.
 const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -109,7 +109,12 @@ async fn keep(context: &Shared, device: &Device, history: &PushHistory, problem:
     push.throttled = history.throttled;
     push.after = history.not_before;
     push.problem = problem;
-    if let Err(error) = context.store.write_bulk(move |w| devices::pushed(w, id, &push)).await {
+    let now = context.clock.now();
+    let kept = context.store.write_bulk(move |w| -> Result<(), StoreError> {
+        timeline::pushed(w, id, &push.problem, now)?;
+        devices::pushed(w, id, &push)
+    });
+    if let Err(error) = kept.await {
         log::error!(
             vppd_device = device.udid.as_str(), vppd_serial = device.serial.as_str();
             "how a push to device {} went cannot be kept: {error}", device.shown()

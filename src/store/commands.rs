@@ -23,6 +23,14 @@ pub struct Command {
     pub answered_at: Option<Timestamp>,
     /// What went wrong, in words.
     pub error: String,
+    /// When the device came and took it, last.
+    pub sent_at: Option<Timestamp>,
+    /// The whole error chain of the answer: JSON, made and read by `mdm`.
+    pub chain: String,
+    /// When the device put it off last.
+    pub put_off_at: Option<Timestamp>,
+    /// How often the device put it off.
+    pub put_offs: u32,
 }
 
 /// How far a command is.
@@ -62,8 +70,8 @@ impl CommandState {
     }
 }
 
-const COLUMNS: &str =
-    "id, uuid, device_id, request_type, adam_id, body, priority, state, queued_at, answered_at, error";
+const COLUMNS: &str = "id, uuid, device_id, request_type, adam_id, body, priority, state, queued_at, answered_at, error, sent_at, \
+     chain, put_off_at, put_offs";
 const OPEN: &str = "state IN ('queued', 'sent', 'not-now')";
 /// Named, because SQLite would as soon take the index over a device's whole history.
 const BY_OPEN: &str = "command INDEXED BY command_open";
@@ -83,6 +91,10 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Command, StoreError> {
         queued_at: time(row.get(8)?)?,
         answered_at: maybe_time(row.get(9)?)?,
         error: row.get(10)?,
+        sent_at: maybe_time(row.get(11)?)?,
+        chain: row.get(12)?,
+        put_off_at: maybe_time(row.get(13)?)?,
+        put_offs: row.get(14)?,
     })
 }
 
@@ -108,6 +120,19 @@ pub fn waits(connection: &Connection, device: DeviceId, request_type: &str) -> R
 pub fn newest(connection: &Connection, device: DeviceId, limit: u32) -> Result<Vec<Command>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM command WHERE device_id = ?1 ORDER BY id DESC LIMIT ?2");
     rows(connection, &sql, params![device.0, limit], read)
+}
+
+/// The newest `limit` commands about a pair, the oldest first.
+pub fn of_pair(
+    connection: &Connection,
+    device: DeviceId,
+    adam_id: &str,
+    limit: u32,
+) -> Result<Vec<Command>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM command WHERE device_id = ?1 AND adam_id = ?2 ORDER BY id DESC LIMIT ?3");
+    let mut found = rows(connection, &sql, params![device.0, adam_id, limit], read)?;
+    found.reverse();
+    Ok(found)
 }
 
 /// The command of this device with this uuid.
@@ -172,6 +197,12 @@ pub fn finish(
     Ok(())
 }
 
+/// Keeps the whole error chain of an answer.
+pub fn keep_chain(connection: &Connection, id: i64, chain: &str) -> Result<(), StoreError> {
+    execute(connection, "UPDATE command SET chain = ?2 WHERE id = ?1", params![id, chain])?;
+    Ok(())
+}
+
 /// Takes back a command that was not sent; false when it was, or is over.
 pub fn withdraw(connection: &Connection, uuid: &str, now: Timestamp) -> Result<bool, StoreError> {
     let sql = "UPDATE command SET state = 'withdrawn', answered_at = ?2
@@ -193,7 +224,8 @@ pub fn forget_before(connection: &Connection, time: Timestamp, limit: u32) -> Re
 }
 
 /// The device could not do it at that moment; it stays in the queue.
-pub fn not_now(connection: &Connection, id: i64) -> Result<(), StoreError> {
-    execute(connection, "UPDATE command SET state = 'not-now' WHERE id = ?1", [id])?;
+pub fn not_now(connection: &Connection, id: i64, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "UPDATE command SET state = 'not-now', put_off_at = ?2, put_offs = put_offs + 1 WHERE id = ?1";
+    execute(connection, sql, params![id, micros(now)])?;
     Ok(())
 }

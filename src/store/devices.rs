@@ -27,6 +27,8 @@ pub struct Device {
     /// When an administrator said that it is gone.
     pub removed_at: Option<Timestamp>,
     pub last_seen: Option<Timestamp>,
+    /// It refuses any install that would take a person's own copy over.
+    pub refuses_take_over: bool,
 }
 
 impl Device {
@@ -84,7 +86,7 @@ pub struct Push {
 const COLUMNS: &str = "id, udid, user_enrolment, serial, state, fingerprint, topic, name, model, product_name, \
                        os_version, build_version, supervised, push_token, push_magic, token_updated_at, \
                        push_dead_since, push_problem, pushed_at, pushes, push_throttled, push_after, authenticated_at, enrolled_at, \
-                       checked_out_at, last_seen, removed_at";
+                       checked_out_at, last_seen, removed_at, refuses_take_over";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Device, StoreError> {
     let word: String = row.get(4)?;
@@ -121,6 +123,7 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Device, StoreError> {
         checked_out_at: maybe_time(row.get(24)?)?,
         last_seen: maybe_time(row.get(25)?)?,
         removed_at: maybe_time(row.get(26)?)?,
+        refuses_take_over: row.get(27)?,
     })
 }
 
@@ -198,7 +201,8 @@ pub fn authenticate(
                  state = 'enrolling', fingerprint = ?4, topic = ?5, name = ?6, model = ?7, product_name = ?8, os_version = ?9, build_version = ?10,
                  supervised = ?11, authenticated_at = ?12, last_seen = ?12, push_token = NULL, push_magic = NULL,
                  token_updated_at = NULL, push_dead_since = NULL, push_problem = '', pushed_at = NULL, pushes = 0,
-                 push_throttled = 0, push_after = NULL, enrolled_at = NULL, checked_out_at = NULL, removed_at = NULL WHERE id = ?13",
+                 push_throttled = 0, push_after = NULL, enrolled_at = NULL, checked_out_at = NULL, removed_at = NULL,
+                 refuses_take_over = 0 WHERE id = ?13",
             values,
         )?;
         return Ok(known);
@@ -293,6 +297,19 @@ pub fn learn_serial(connection: &Connection, id: DeviceId, serial: &str) -> Resu
     Ok(())
 }
 
+/// The device has refused an install only because it would have taken a person's own copy over.
+pub fn note_refuses_take_over(connection: &Connection, id: DeviceId) -> Result<(), StoreError> {
+    execute(connection, "UPDATE device SET refuses_take_over = 1 WHERE id = ?1", [id.0])?;
+    Ok(())
+}
+
+/// The device is to be pushed anew at once, whatever pause it was in, unless its token is dead.
+pub fn push_now(connection: &Connection, id: DeviceId) -> Result<(), StoreError> {
+    let sql = "UPDATE device SET pushed_at = NULL, pushes = 0 WHERE id = ?1 AND push_dead_since IS NULL";
+    execute(connection, sql, [id.0])?;
+    Ok(())
+}
+
 /// Devices that were heard of: they need no more pushes for now.
 pub fn seen(connection: &Connection, devices: &[(DeviceId, Timestamp)]) -> Result<(), StoreError> {
     for (id, at) in devices {
@@ -350,7 +367,7 @@ pub fn to_wake(connection: &Connection, held_back: &[&str]) -> Result<Vec<Sleepe
          WHERE state = 'enrolled' AND push_token IS NOT NULL ORDER BY id"
     );
     rows(connection, &sql, [], |row| {
-        Ok(Sleeper { device: read(row)?, since: time(row.get(27)?)?, has_news: row.get(28)? })
+        Ok(Sleeper { device: read(row)?, since: time(row.get(28)?)?, has_news: row.get(29)? })
     })
 }
 

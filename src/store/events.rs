@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
+use super::timeline::{self, LicenceWord};
 use super::{
     StoreError, assignments, devices, execute, json_list, list, maybe_time, micros, pairs, row, rows, tasks, time,
 };
@@ -151,6 +152,8 @@ pub fn intend(
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 params![location.0, adam_id, pricing_param, kind, named, id],
             )?;
+            let word = if verb == Verb::Associate { LicenceWord::Asked } else { LicenceWord::AskedBack };
+            timeline::licence(connection, location, (adam_id, &holder), word, "", now)?;
             if verb == Verb::Associate {
                 assignments::own(connection, location, adam_id, pricing_param, &holder)?;
                 if let Some(device) = device_of(connection, &holder)? {

@@ -50,6 +50,7 @@ pub mod snapshot;
 pub mod subscriptions;
 pub mod supply;
 pub mod tasks;
+pub mod timeline;
 pub mod times;
 pub mod unused;
 pub mod usage;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::{StoreError, execute, maybe_time, micros, row, rows};
 use crate::licensing::progress::Progress;
-use crate::model::{App, CommandUuid, DeviceId};
+use crate::model::{App, Cause, CommandUuid, DeviceId};
 
 /// A pair as kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,16 +17,32 @@ pub struct Pair {
     pub ours: bool,
     /// The command that waits for an answer.
     pub command: Option<CommandUuid>,
+    /// The terms with which the device was last told to install the app; empty: ordinary ones.
+    pub terms: String,
+    /// The command that brings the app, which is there, other terms.
+    pub terms_command: Option<CommandUuid>,
+    /// Not before that, because the device did not take them.
+    pub terms_due: Option<Timestamp>,
 }
 
 impl Pair {
     /// A pair of which nothing is known yet.
     pub fn new(device: DeviceId, adam_id: &str) -> Pair {
-        Pair { device, adam_id: adam_id.into(), progress: Progress::default(), ours: false, command: None }
+        Pair {
+            device,
+            adam_id: adam_id.into(),
+            progress: Progress::default(),
+            ours: false,
+            command: None,
+            terms: String::new(),
+            terms_command: None,
+            terms_due: None,
+        }
     }
 }
 
-const COLUMNS: &str = "device_id, adam_id, app, app_status, reason, ours, command, tries, looks, due";
+const COLUMNS: &str = "device_id, adam_id, app, app_status, reason, ours, command, tries, looks, due, cause, began, until, \
+                       terms, terms_command, terms_due";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Pair, StoreError> {
     let code: u8 = row.get(2)?;
@@ -40,9 +56,15 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Pair, StoreError> {
             tries: row.get(7)?,
             looks: row.get(8)?,
             due: maybe_time(row.get(9)?)?,
+            cause: Cause::from_word(&row.get::<_, String>(10)?),
+            began: maybe_time(row.get(11)?)?,
+            until: maybe_time(row.get(12)?)?,
         },
         ours: row.get(5)?,
         command: row.get(6)?,
+        terms: row.get(13)?,
+        terms_command: row.get(14)?,
+        terms_due: maybe_time(row.get(15)?)?,
     })
 }
 
@@ -67,13 +89,24 @@ pub fn all(connection: &Connection) -> Result<Vec<Pair>, StoreError> {
     rows(connection, &format!("SELECT {COLUMNS} FROM pair"), [], read)
 }
 
-/// Keeps a pair. Since when an app is declined or failed for good (5 and 7) is noted with it.
+/// Keeps a pair, and in its history what is new. Since when an app is declined or failed for good (5 and 7) is noted with it.
 pub fn put(connection: &Connection, pair: &Pair, now: Timestamp) -> Result<(), StoreError> {
     let progress = &pair.progress;
+    let cause = progress.cause.map_or("", Cause::word);
     execute(
         connection,
-        "INSERT INTO pair (device_id, adam_id, app, app_status, reason, ours, command, tries, looks, due, changed_at, since)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, CASE WHEN ?3 IN (5, 7) THEN ?11 END)
+        "INSERT INTO pair_history (device_id, adam_id, app, app_status, reason, cause, at)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM pair WHERE device_id = ?1 AND adam_id = ?2
+                 AND app = ?3 AND app_status = ?4 AND reason = ?5)
+             AND (?3 <> 0 OR EXISTS (SELECT 1 FROM pair WHERE device_id = ?1 AND adam_id = ?2))",
+        params![pair.device.0, pair.adam_id, progress.app.code(), progress.status, progress.reason, cause, micros(now)],
+    )?;
+    execute(
+        connection,
+        "INSERT INTO pair (device_id, adam_id, app, app_status, reason, ours, command, tries, looks, due, changed_at, since,
+             cause, began, until, terms, terms_command, terms_due)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, CASE WHEN ?3 IN (5, 7) THEN ?11 END, ?12, ?13, ?14, ?15, ?16,
+             ?17)
          ON CONFLICT DO UPDATE SET since = CASE
                  WHEN pair.app = excluded.app THEN pair.since
                  WHEN excluded.app IN (5, 7) THEN excluded.changed_at
@@ -81,7 +114,9 @@ pub fn put(connection: &Connection, pair: &Pair, now: Timestamp) -> Result<(), S
                  ELSE pair.since END,
              app = excluded.app, app_status = excluded.app_status, reason = excluded.reason,
              ours = excluded.ours, command = excluded.command, tries = excluded.tries, looks = excluded.looks,
-             due = excluded.due, changed_at = excluded.changed_at",
+             due = excluded.due, changed_at = excluded.changed_at, cause = excluded.cause, began = excluded.began,
+             until = excluded.until, terms = excluded.terms, terms_command = excluded.terms_command,
+             terms_due = excluded.terms_due",
         params![
             pair.device.0,
             pair.adam_id,
@@ -94,6 +129,12 @@ pub fn put(connection: &Connection, pair: &Pair, now: Timestamp) -> Result<(), S
             progress.looks,
             progress.due.map(micros),
             micros(now),
+            cause,
+            progress.began.map(micros),
+            progress.until.map(micros),
+            pair.terms,
+            pair.terms_command,
+            pair.terms_due.map(micros),
         ],
     )?;
     Ok(())
@@ -102,7 +143,8 @@ pub fn put(connection: &Connection, pair: &Pair, now: Timestamp) -> Result<(), S
 /// The device starts afresh or has left: whatever was known of its apps no longer holds. Whose licence it is stays known.
 pub fn forget_apps(connection: &Connection, device: DeviceId, now: Timestamp) -> Result<(), StoreError> {
     for pair in of_device(connection, device)? {
-        put(connection, &Pair { progress: Progress::default(), command: None, ..pair }, now)?;
+        let fresh = Pair::new(device, &pair.adam_id);
+        put(connection, &Pair { ours: pair.ours, ..fresh }, now)?;
     }
     Ok(())
 }

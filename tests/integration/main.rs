@@ -7,6 +7,7 @@ mod apple_trouble;
 mod bad_input;
 mod by_hand;
 mod captured;
+mod causes;
 mod clock_jumps;
 mod corners;
 mod days;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Open, people, poll, reserved, settle, settle_but};
 use crate::apple::error::meaning;
+use crate::apple::numbers;
 use crate::apple::wire::{AssetRef, ErrorInfo, EventStatus, Failure};
 use crate::clock::after;
 use crate::licensing::Verb;
@@ -173,7 +174,8 @@ fn failure_of(status: &EventStatus, pair: &Reserved) -> PairFailure {
         },
         None => "Apple gives no reason".into(),
     };
-    PairFailure::refused(number.unwrap_or(0), reason)
+    let number = number.unwrap_or(0);
+    PairFailure::refused(number, numbers::cause(number), reason)
 }
 
 /// Events that may or may not have reached Apple. A listing that shows every pair as done settles one at once; otherwise

@@ -10,7 +10,7 @@ use super::{reserved, settle};
 use crate::apple::error::AppleError;
 use crate::apple::wire::ErrorInfo;
 use crate::licensing::registration::Wanted;
-use crate::model::HolderKind;
+use crate::model::{Cause, HolderKind};
 use crate::operations::locations::Round;
 use crate::operations::users::listing;
 use crate::operations::{OperationError, Shared};
@@ -43,7 +43,7 @@ pub(super) async fn settle_without_lost(
     error: &AppleError,
 ) -> Result<(), OperationError> {
     let lost = lost_users(context, round, event).await?;
-    let refused = PairFailure::refused(NO_SUCH_USER, error.to_string());
+    let refused = PairFailure::refused(NO_SUCH_USER, Cause::NoSuchUser, error.to_string());
     let released = PairFailure::released("the request was refused for somebody else in it; it is sent again without");
     let failure = |pair: &Reserved| match pair.holder.id() {
         id if lost.contains(id) => PairFailure::released(LOST),

@@ -9,7 +9,8 @@ use rusqlite::{Connection, params};
 use super::{Event, Reserved, device_of, reserved};
 use crate::clock::after;
 use crate::licensing::Verb;
-use crate::model::{App, Holder};
+use crate::model::{App, Cause, Holder};
+use crate::store::timeline::{self, LicenceWord};
 use crate::store::{StoreError, assignments, execute, locations, micros, pairs, reclaims, row, seats};
 
 /// How an event ended for a pair that did not go through.
@@ -17,6 +18,8 @@ use crate::store::{StoreError, assignments, execute, locations, micros, pairs, r
 pub struct PairFailure {
     /// Apple's number, if Apple refused the pair; then there is a pause before the next try.
     pub number: Option<i64>,
+    /// What the number means.
+    pub cause: Option<Cause>,
     pub reason: String,
     /// Apple will not do it later either.
     pub certain: bool,
@@ -25,7 +28,7 @@ pub struct PairFailure {
 impl PairFailure {
     /// Certainly not done, through no fault of the pair: it may be tried again at once.
     pub fn released(reason: &str) -> PairFailure {
-        PairFailure { number: None, reason: reason.into(), certain: true }
+        PairFailure { number: None, cause: None, reason: reason.into(), certain: true }
     }
 
     /// Not done as far as can be seen: tried again at once, and if Apple does it after all, it was for us.
@@ -34,8 +37,8 @@ impl PairFailure {
     }
 
     /// Refused by Apple: tried again after a pause.
-    pub fn refused(number: i64, reason: String) -> PairFailure {
-        PairFailure { number: Some(number), reason, certain: true }
+    pub fn refused(number: i64, cause: Cause, reason: String) -> PairFailure {
+        PairFailure { number: Some(number), cause: Some(cause), reason, certain: true }
     }
 }
 
@@ -124,6 +127,9 @@ fn went_through(
     if let Holder::User(user) = holder {
         seats::forget(connection, user, adam_id)?;
     }
+    let word = if event.verb == Verb::Associate { LicenceWord::Given } else { LicenceWord::Returned };
+    let named = event.event_id.as_deref().unwrap_or_default();
+    timeline::licence(connection, location, (adam_id, holder), word, named, settlement.now)?;
     match event.verb {
         Verb::Associate => {
             assignments::given(connection, location, &assignment, settlement.now)?;
@@ -183,6 +189,8 @@ fn did_not(
     settlement: &Settlement,
 ) -> Result<(), StoreError> {
     let Reserved { adam_id, pricing_param, holder } = pair;
+    let word = if event.verb == Verb::Associate { LicenceWord::Refused } else { LicenceWord::Kept };
+    timeline::licence(connection, event.location, (adam_id, holder), word, &failure.reason, settlement.now)?;
     // It became ours with the intention: if others give this licence later, it is theirs.
     let never_came = event.verb == Verb::Associate && failure.certain;
     if never_came && !assignments::holds(connection, event.location, adam_id, pricing_param, holder)? {
@@ -215,6 +223,7 @@ fn did_not(
     }
     known.progress.due = Some(pause(known.progress.tries));
     known.progress.tries += 1;
+    known.progress.cause = failure.cause;
     known.progress.reason = failure.reason.clone();
     pairs::put(connection, &known, settlement.now)
 }

@@ -49,7 +49,7 @@ async fn a_request_is_settled_in_parts_and_ends_with_the_last() {
     store
         .write(move |w| -> Result<(), StoreError> {
             let event = events::open(w, id)?.remove(0);
-            let refused = events::PairFailure::refused(9603, "no".into());
+            let refused = events::PairFailure::refused(9603, crate::model::Cause::AppleBusy, "no".into());
             let first = events::Settlement {
                 failed: [(reserved("B"), refused)].into(),
                 open: [reserved("C")].into(),
