@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use secrecy::SecretString;
 use vppd::mdm::checkin::Checkin;
+use vppd::mdm::declarative::{Question, StatusReport, cause, reason_words};
 use vppd::mdm::identity::authority::DeviceAuthority;
 use vppd::mdm::identity::cms::{Accepted, SignedMessage};
 use vppd::mdm::identity::scep::{CertificateRequest, decode_get_message, parse_request};
@@ -32,6 +33,19 @@ pub fn mdm(bytes: &[u8]) {
         let _ = report.installed_apps();
         let _ = report.device_facts();
         let _ = explain(&report.error_chain);
+    }
+}
+
+/// The endpoint of a check-in message about declarations, and a status report.
+pub fn declarations(bytes: &[u8]) {
+    if let Some(Question::Declaration { identifier, .. }) = std::str::from_utf8(bytes).ok().and_then(Question::read) {
+        assert!(!identifier.is_empty());
+    }
+    if let Ok(report) = StatusReport::read(bytes) {
+        for app in report.declared.iter().flatten() {
+            assert!(!app.identifier.is_empty());
+            let _ = (cause(&app.reasons), reason_words(&app.reasons));
+        }
     }
 }
 

@@ -10,8 +10,9 @@ pub mod planner;
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their folders under `seeds`.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("mdm", devices::mdm),
+    ("declarations", devices::declarations),
     ("signature", devices::signature),
     ("scep", devices::scep),
     ("csr", devices::csr),

@@ -334,6 +334,7 @@ mod tests {
             why: "All 50 licences are in use; 1 device waits.".to_owned(),
             licence: LicenceState::None,
             app_status: String::new(),
+            declared: false,
             position: Some(1),
             next_at: Some(time("06:05")),
         };

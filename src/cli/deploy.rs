@@ -9,7 +9,7 @@ use super::app::{app_name, title};
 use super::files::read_text;
 use super::output::Page;
 use super::table::{Grid, clean, count, facts, word};
-use crate::model::{LicenceKind, UpdatePolicy};
+use crate::model::{Delivery, LicenceKind, UpdatePolicy};
 use crate::operations::view::{
     DeployEditRequest, DeployRequest, DeploymentDetailView, DeploymentView, PreviewView, PurposeView, TermsRequest,
 };
@@ -81,6 +81,15 @@ pub struct Terms {
     /// Assign licences and install nothing
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     licence_only: Option<bool>,
+    /// How it comes to devices: auto, command, or declarative
+    #[arg(long, value_name = "WAY", value_parser = delivery)]
+    delivery: Option<Delivery>,
+    /// Devices to which it is declared offer it, instead of installing it
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    offered: Option<bool>,
+    /// The App Store's number of the build that is wanted (declared only), or none for the newest
+    #[arg(long, value_name = "NUMBER")]
+    build: Option<String>,
     /// A group that is not meant; repeat for several, give an empty one for none
     #[arg(long, value_name = "GROUP")]
     exclude: Option<Vec<String>>,
@@ -144,6 +153,9 @@ impl Terms {
             quota: self.quota,
             wave: self.wave,
             licence_only: self.licence_only,
+            delivery: self.delivery,
+            offered: self.offered,
+            build: self.build,
             excluded: self.exclude.map(names),
             locations: self.location.map(names),
             configuration: self.configuration.map(|file| text(file, "the managed app configuration")).transpose()?,
@@ -158,6 +170,10 @@ fn licence(word: &str) -> Result<LicenceKind, String> {
 
 fn updates(word: &str) -> Result<UpdatePolicy, String> {
     UpdatePolicy::from_word(word).ok_or_else(|| "write inherit, immediately, scheduled or never".to_owned())
+}
+
+fn delivery(word: &str) -> Result<Delivery, String> {
+    Delivery::from_word(word).ok_or_else(|| "write auto, command or declarative".to_owned())
 }
 
 pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<()> {
@@ -225,6 +241,9 @@ fn show(detail: &DeploymentDetailView, page: &Page) -> String {
             ("licence", word(&deployment.licence)),
             ("installs", if deployment.licence_only { "nothing, licences only" } else { "" }.to_owned()),
             ("updates", word(&deployment.updates)),
+            ("delivery", word(&deployment.delivery)),
+            ("offered", if deployment.offered { "where it is declared" } else { "" }.to_owned()),
+            ("build", deployment.build.map(|build| build.to_string()).unwrap_or_default()),
             ("priority", deployment.priority.to_string()),
             ("quota", limit(deployment.quota)),
             ("wave", limit(deployment.wave)),
@@ -304,6 +323,9 @@ mod tests {
             quota: None,
             wave: None,
             licence_only: false,
+            delivery: Delivery::Auto,
+            offered: false,
+            build: None,
             excluded: Vec::new(),
             locations: Vec::new(),
             configuration: None,

@@ -10,7 +10,7 @@ use super::output::Page;
 use super::table::{Grid, clean, count, dash, facts, word};
 use crate::model::{Ownership, Source};
 use crate::operations::view::{
-    CommandView, DeviceDetailView, DeviceEditRequest, DeviceNoteView, DeviceRemovalView, DeviceView,
+    CommandView, DeclaringView, DeviceDetailView, DeviceEditRequest, DeviceNoteView, DeviceRemovalView, DeviceView,
 };
 
 #[derive(Debug, Subcommand)]
@@ -171,6 +171,7 @@ fn show(detail: &DeviceDetailView, page: &Page) -> String {
             ("identity until", page.time(device.identity_expires_at)),
             ("apps", format!("{} installed of {} wanted", device.apps_installed, device.apps_wanted)),
             ("queue", device.queue.to_string()),
+            ("declarations", detail.declarations.as_ref().map(declarations).unwrap_or_default()),
         ],
         page,
     )];
@@ -181,6 +182,17 @@ fn show(detail: &DeviceDetailView, page: &Page) -> String {
         parts.push(commands(&detail.commands, page));
     }
     parts.join("\n\n")
+}
+
+fn declarations(declaring: &DeclaringView) -> String {
+    match (declaring.state.as_str(), declaring.apps, declaring.tells_of_apps) {
+        ("refused", ..) => "not known to it".to_owned(),
+        ("asked", ..) => "asked".to_owned(),
+        (_, true, _) if declaring.in_step => "apps can be declared; all are fetched".to_owned(),
+        (_, true, _) => "apps can be declared; the latest are not fetched yet".to_owned(),
+        (_, false, true) => "it tells of its apps; none can be declared".to_owned(),
+        (_, false, false) => "no apps can be declared".to_owned(),
+    }
 }
 
 fn commands(commands: &[CommandView], page: &Page) -> String {
@@ -254,8 +266,13 @@ C02            enrolled  iPad13,18  18.1   1/3      2  -          p.osei@example
             answered_at: Some(time("06:01")),
             error: "MCMDMErrorDomain 12026: no licence".to_owned(),
         };
-        let detail =
-            DeviceDetailView { device: device("C02", ""), groups: vec![], pairs: vec![], commands: vec![command] };
+        let detail = DeviceDetailView {
+            device: device("C02", ""),
+            groups: vec![],
+            pairs: vec![],
+            declarations: None,
+            commands: vec![command],
+        };
         let shown = show(&detail, &page(None));
         let expected = "\
 COMMAND             ABOUT      STATE  QUEUED            ANSWERED          ERROR

@@ -202,6 +202,7 @@ mod tests {
             why: "no licence is free".to_owned(),
             licence: LicenceState::None,
             app_status: String::new(),
+            declared: false,
             position: Some(1),
             next_at: None,
         };

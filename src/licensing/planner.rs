@@ -26,6 +26,8 @@ pub struct Planner {
     state: State,
     /// Devices and people that are to be judged anew.
     changed: BTreeSet<Holder>,
+    /// Devices that were judged anew the last time.
+    judged: BTreeSet<u32>,
 }
 
 impl Planner {
@@ -38,12 +40,35 @@ impl Planner {
         }
         state.settle_persons(&snapshot, &rules, true, |_, _, _| {});
         state.queues.iter_mut().for_each(Queue::index);
-        Planner { snapshot, rules, state, changed: BTreeSet::new() }
+        Planner { snapshot, rules, state, changed: BTreeSet::new(), judged: BTreeSet::new() }
     }
 
     /// The facts as they are now.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// What is wanted of whom.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Devices that were judged anew for the last actions.
+    pub fn judged(&self) -> &BTreeSet<u32> {
+        &self.judged
+    }
+
+    /// What a pair needs next; without its place in the line if it waits for a licence.
+    pub fn step(&self, product: u32, device: u32) -> Step {
+        let pair = self.snapshot.pair(product, device);
+        match judge(&self.snapshot, &self.rules, product, device, pair).step {
+            Step::NeedsLicence => {
+                let granted = &self.state.queues[product as usize].granted;
+                let given = granted.iter().find(|(_, holder)| *holder == Holder::Device(device));
+                given.map_or(Step::NeedsLicence, |&(asset, _)| Step::Associate { asset })
+            }
+            step => step,
+        }
     }
 
     /// Puts a device and its row in the place of its older self, or behind the last.
@@ -158,9 +183,10 @@ impl Planner {
                 }
             }
         }
-        for device in devices {
+        for &device in &devices {
             self.state.consider_device(&self.snapshot, &self.rules, device, false, |_, _| {});
         }
+        self.judged = devices;
         self.state.settle_persons(&self.snapshot, &self.rules, false, |_, _, _| {});
         self.state.actions(&self.snapshot)
     }

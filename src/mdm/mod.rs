@@ -6,6 +6,7 @@
 
 pub mod checkin;
 pub mod command;
+pub mod declarative;
 pub mod identity;
 pub mod outcome;
 pub mod plist_guard;

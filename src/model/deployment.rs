@@ -95,6 +95,35 @@ impl UpdatePolicy {
     }
 }
 
+/// How an app comes to devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// By declaration where the device can, else by command; what a command has installed stays as it is.
+    #[default]
+    Auto,
+    /// By command.
+    Command,
+    /// By declaration where the device can; what a command has installed is moved, without being installed again.
+    Declarative,
+}
+
+impl Delivery {
+    /// The word used in the store, in JSON and on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Delivery::Auto => "auto",
+            Delivery::Command => "command",
+            Delivery::Declarative => "declarative",
+        }
+    }
+
+    /// The delivery for a word.
+    pub fn from_word(word: &str) -> Option<Delivery> {
+        [Delivery::Auto, Delivery::Command, Delivery::Declarative].into_iter().find(|d| d.word() == word)
+    }
+}
+
 /// Who is meant by a deployment. The text is what the store keeps; people write a group's and a person's name instead of
 /// the number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

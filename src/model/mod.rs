@@ -16,7 +16,7 @@ mod user;
 pub use app::App;
 pub use app_info::{AppInfo, ICON_SIDE};
 pub use cause::Cause;
-pub use deployment::{LicenceKind, Purpose, Target, TargetError, UpdatePolicy};
+pub use deployment::{Delivery, LicenceKind, Purpose, Target, TargetError, UpdatePolicy};
 pub use group::{GroupKind, Ownership, Source};
 pub use holder::{Holder, HolderKind, Holders};
 pub use ids::{CommandUuid, DeploymentId, DeviceId, EventRef, GroupId, LocationId, PersonId, Pricing, SerialNumber};

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::declarations::answer;
 use super::device_index::Pinned;
 use super::{OperationError, Shared, notify_after};
 use crate::mdm::checkin::{Authenticate, Checkin, DeviceId as WireId, Enrollment, TokenUpdate};
@@ -20,6 +21,10 @@ use crate::store::{StoreError, Write, commands, devices, enrolments, pairs};
 pub enum Answer {
     /// 200, empty.
     Done,
+    /// 200 with JSON.
+    Json(String),
+    /// 404: there is no such declaration, and the device drops it.
+    Gone,
     /// 410: this user is not managed in this login session.
     NotThisUser,
     /// 400: the message is refused; why goes to the journal.
@@ -58,9 +63,11 @@ pub async fn handle(
         Checkin::GetToken { service, .. } => {
             Ok(Answer::Refused(format!("it asks for a token of {}, which vppd does not give", shown(&service))))
         }
-        Checkin::DeclarativeManagement { .. } => {
-            Ok(Answer::Refused("declarative management was not switched on for it".into()))
-        }
+        Checkin::DeclarativeManagement { enrollment, endpoint, data } => match known(context, &enrollment, signer) {
+            Ok(id) if enrollment.is_device_channel() => answer::answer(context, id, &endpoint, data).await,
+            Ok(_) => Ok(Answer::Refused("declarations were not switched on for the users of the device".into())),
+            Err(answer) => Ok(answer),
+        },
         Checkin::Unknown { message_type } => Ok(Answer::Refused(format!(
             "\"{}\" is no message that this vppd knows; the system of the device may be newer than vppd",
             shown(&message_type)

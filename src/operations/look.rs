@@ -3,7 +3,7 @@
 
 mod plan;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use super::catalogue::Catalogue;
 use super::notifications::channel;
 use super::reconcile::{Planned, make_plan};
 use super::view::*;
-use super::{OperationError, Shared, device_notes, groups};
+use super::{OperationError, Shared, declarations, device_notes, groups};
 use crate::clock::after;
 use crate::config::{Sync, show_duration};
 use crate::licensing::explain::{Names, explain};
@@ -22,7 +22,7 @@ use crate::model::{App, DeviceId};
 use crate::schedule::{Pace, next_sync};
 use crate::store::locations::{Location, TokenState as Kept};
 use crate::store::{
-    StoreError, appliance, assets, assignments, channels, commands, devices, enrolments, locations, pairs, tasks,
+    self, StoreError, appliance, assets, assignments, channels, commands, devices, enrolments, locations, pairs, tasks,
 };
 
 pub use self::plan::plan;
@@ -230,6 +230,8 @@ pub(super) struct Seen {
     pub(super) planned: Planned,
     /// What is known of each pair, by (product, device).
     known: HashMap<(u32, u32), pairs::Pair>,
+    /// Pairs whose app is declared, by (device, adamId).
+    declared: HashSet<(DeviceId, String)>,
     catalogue: Catalogue,
 }
 
@@ -237,6 +239,8 @@ pub(super) async fn see(context: &Shared) -> Result<Seen, OperationError> {
     let planned = make_plan(context).await?;
     let kept = context.store.read(pairs::all).await?;
     let catalogue = context.store.read(Catalogue::load).await?;
+    let declared = context.store.read(store::declarations::all_apps).await?;
+    let declared = declared.into_iter().map(|app| (app.device, app.adam_id)).collect();
     let snapshot = &planned.loaded.snapshot;
     let product_of: HashMap<&str, u32> =
         (0u32..).zip(&snapshot.products).map(|(place, product)| (product.adam_id.as_str(), place)).collect();
@@ -249,7 +253,7 @@ pub(super) async fn see(context: &Shared) -> Result<Seen, OperationError> {
             Some((key, pair))
         })
         .collect();
-    Ok(Seen { planned, known, catalogue })
+    Ok(Seen { planned, known, declared, catalogue })
 }
 
 impl Seen {
@@ -312,6 +316,9 @@ impl Seen {
         let next = next_at.map_or(String::new(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
         let deadline = self.deadline(step).map_or(String::new(), |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string());
         let reason = known.map_or("", |pair| pair.progress.reason.as_str());
+        let device = self.planned.loaded.behind.devices[step.device as usize];
+        let adam_id = &snapshot.products[step.product as usize].adam_id;
+        let declared = device.is_some_and(|device| self.declared.contains(&(device, adam_id.clone())));
         let names = Names { location, reason, next: &next, deadline: &deadline };
         PairView {
             adam_id: snapshot.products[step.product as usize].adam_id.clone(),
@@ -326,6 +333,7 @@ impl Seen {
                 Licence::Returning => LicenceState::Returning,
             },
             app_status: known.map_or(String::new(), |pair| pair.progress.status.clone()),
+            declared,
             position: match shown {
                 Step::WaitForLicence { position } | Step::WaitForQuota { position } => Some(position),
                 _ => None,
@@ -508,10 +516,12 @@ pub async fn device(context: &Shared, name: String) -> Result<DeviceDetailView, 
     let commands = context.store.read(move |c| commands::newest(c, found.id, COMMANDS)).await?;
     let id = found.id;
     let groups = context.store.read(move |c| device_notes::groups_of(c, id)).await?;
+    let declarations = context.store.read(move |c| declarations::view(c, id)).await?;
     Ok(DeviceDetailView {
         device,
         groups,
         pairs: seen.pairs_of(|step| Some(step.device) == place),
+        declarations,
         commands: commands.into_iter().map(command_view).collect(),
     })
 }

@@ -6,7 +6,7 @@
 //!
 //! - inwards: [`tokens`], [`deployments`], [`enrol`], [`pause`], [`users`], [`by_hand`], [`device_removal`] are what a person asks
 //!   for;
-//!   [`checkin`] and [`report`] are what a device says.
+//!   [`checkin`] and [`report`] are what a device says, [`declarations`] what it is told to have and says of it.
 //! - who is who: [`directory`] follows a file with people, [`people`] shows them; [`groups`] of devices and people,
 //!   [`device_notes`] on devices.
 //! - as a file: [`declared`] writes groups, deployments and token settings down, and makes them so.
@@ -28,6 +28,7 @@ pub mod by_hand;
 pub mod catalogue;
 pub mod checkin;
 pub mod clock_watch;
+pub mod declarations;
 pub mod declared;
 pub mod deployments;
 mod device_index;

@@ -6,7 +6,7 @@ use super::{OperationError, Shared, notify_after};
 use crate::store::{StoreError, appliance, audit};
 
 /// Commands that wait while everything is paused.
-pub const HELD_BACK: [&str; 2] = ["InstallApplication", "RemoveApplication"];
+pub const HELD_BACK: [&str; 3] = ["InstallApplication", "RemoveApplication", "DeclarativeManagement"];
 
 /// Pauses; pausing again changes the reason and keeps the time.
 pub async fn pause(context: &Shared, request: PauseRequest, who: &str) -> Result<PauseView, OperationError> {

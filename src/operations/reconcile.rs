@@ -14,15 +14,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::{DeviceIndex, OperationError, Shared, checkin, safety};
+use super::declarations::{self, Way, Wish};
+use super::{DeviceIndex, OperationError, Shared, checkin, notify_after, safety};
 use crate::apple::Limits as AppleLimits;
 use crate::clock::after;
 use crate::licensing::plan::{Actions, CommandAction, CommandKind, Holders, LicenceAction};
+use crate::licensing::progress::Patience;
 use crate::licensing::{
     Deadlines, Holder, Limits, Plan, Planner, Rectangle, Snapshot, Verb, plan, rectangles, way_out,
 };
 use crate::mdm::command::{Command, InstallApplication, ManagedApplicationList, RemoveApplication};
 use crate::model::{self, App, DeviceId};
+use crate::store;
 use crate::store::snapshot::{self, Behind, Loaded};
 use crate::store::{Marks, StoreError, Write, appliance, assignments, audit, commands, devices, events, pairs};
 
@@ -97,6 +100,8 @@ struct Current {
     settings: snapshot::Settings,
     /// When everything was read.
     read_at: Timestamp,
+    /// It was now.
+    whole: bool,
 }
 
 /// How long what is known is brought up to date in parts, before everything is read anew. Times that only a snapshot as a
@@ -118,7 +123,7 @@ impl Current {
         if let Some(mut known) = known {
             let fresh = known.read_at <= now && now < after(known.read_at, WHOLE_EVERY) && known.settings == settings;
             if fresh && snapshot::renew(connection, changes, &mut known.planner, &mut known.behind)? {
-                current = Some(known);
+                current = Some(Current { whole: false, ..known });
             }
         }
         let mut current = match current {
@@ -126,7 +131,7 @@ impl Current {
             None => {
                 let Loaded { snapshot, behind, .. } = snapshot::load(connection, &settings, now)?;
                 let planner = Planner::new(snapshot);
-                Current { planner, behind, settings, read_at: now }
+                Current { planner, behind, settings, read_at: now, whole: true }
             }
         };
         // What devices have said since it was last written down counts, too.
@@ -139,15 +144,18 @@ impl Current {
     }
 
     fn names(&self) -> Names<'_> {
-        Names { snapshot: self.planner.snapshot(), behind: &self.behind }
+        Names { planner: &self.planner, snapshot: self.planner.snapshot(), behind: &self.behind, whole: self.whole }
     }
 }
 
 /// The snapshot that actions are about, and the rows behind its numbers.
 #[derive(Clone, Copy)]
 pub(super) struct Names<'a> {
+    pub planner: &'a Planner,
     pub snapshot: &'a Snapshot,
     pub behind: &'a Behind,
+    /// Everything was read anew, not only what has changed.
+    pub whole: bool,
 }
 
 async fn due(context: &Shared, known: Option<Current>) -> Result<Due, OperationError> {
@@ -182,7 +190,7 @@ pub async fn reconcile(context: &Shared, reconciler: &mut Reconciler) -> Result<
         for action in &actions.licences {
             record_licences(context, names, action).await?;
         }
-        let mut queued = false;
+        let mut queued = declarations::settle::settle(context, names).await?;
         for chunk in actions.commands.chunks(CHUNK) {
             queued |= record_commands(context, names, chunk).await?;
         }
@@ -195,7 +203,7 @@ pub async fn reconcile(context: &Shared, reconciler: &mut Reconciler) -> Result<
 }
 
 /// Tells the workers of locations that own what somebody waits for: they look at Apple's counts more often.
-fn mark_waiting(context: &Shared, Names { snapshot, behind }: Names<'_>, actions: &Actions) {
+fn mark_waiting(context: &Shared, Names { snapshot, behind, .. }: Names<'_>, actions: &Actions) {
     let mut waiting = vec![false; snapshot.products.len()];
     for &product in &actions.short {
         waiting[product as usize] = true;
@@ -208,7 +216,7 @@ fn mark_waiting(context: &Shared, Names { snapshot, behind }: Names<'_>, actions
 async fn record_adoptions(context: &Shared, names: Names<'_>, actions: &Actions) -> Result<(), OperationError> {
     let now = context.clock.now();
     for chunk in actions.adopt.chunks(CHUNK) {
-        let Names { snapshot, behind } = names;
+        let Names { snapshot, behind, .. } = names;
         let adopted: Vec<_> = chunk
             .iter()
             .map(|&(asset, holder)| {
@@ -244,7 +252,7 @@ async fn record_adoptions(context: &Shared, names: Names<'_>, actions: &Actions)
 async fn record_leaving(context: &Shared, names: Names<'_>, actions: &Actions) -> Result<(), OperationError> {
     let now = context.clock.now();
     for chunk in actions.leaving.chunks(CHUNK) {
-        let Names { snapshot, behind } = names;
+        let Names { snapshot, behind, .. } = names;
         let noted: Vec<_> = chunk
             .iter()
             .filter_map(|&(product, device, leaving)| {
@@ -348,6 +356,7 @@ struct Task {
     bundle_id: Option<String>,
     kind: CommandKind,
     uuid: String,
+    wish: Wish,
 }
 
 async fn record_commands(
@@ -365,10 +374,12 @@ async fn record_commands(
                 bundle_id: product.bundle_id.clone(),
                 kind: action.kind,
                 uuid: context.entropy.uuid().to_string(),
+                wish: declarations::settle::wish(names.planner, action.product, action.device),
             })
         })
         .collect();
-    let (now, index) = (context.clock.now(), context.index.clone());
+    let (now, index, patience) = (context.clock.now(), context.index.clone(), context.patience());
+    let plan_now = context.plan_now.clone();
     let queued = context
         .store
         .write(move |w| -> Result<bool, OperationError> {
@@ -377,9 +388,13 @@ async fn record_commands(
             }
             let mut queued = false;
             for task in &tasks {
-                queued |= record_one(w, task, now)?;
+                queued |= record_one(w, task, &patience, now)?;
                 let (index, id, waits) = (index.clone(), task.device, commands::any_open(w, task.device)?);
                 w.after_commit(move || index.set_waits(id, waits));
+            }
+            // What was taken back never reached its device: its licence need not wait.
+            if tasks.iter().any(|task| task.kind == CommandKind::Withdraw) {
+                notify_after(w, &plan_now);
             }
             Ok(queued)
         })
@@ -388,13 +403,16 @@ async fn record_commands(
 }
 
 /// Records one thing, if the pair is still as the plan saw it. True when a command was queued.
-fn record_one(w: &Write<'_>, task: &Task, now: Timestamp) -> Result<bool, OperationError> {
+fn record_one(w: &Write<'_>, task: &Task, patience: &Patience, now: Timestamp) -> Result<bool, OperationError> {
     let Some(device) = devices::by_id(w, task.device)?.filter(|d| d.state == devices::DeviceState::Enrolled) else {
         return Ok(false);
     };
     let mut pair = pairs::get_or_new(w, task.device, &task.adam_id)?;
     let command = match task.kind {
         CommandKind::Verify => {
+            if store::declarations::app(w, task.device, &task.adam_id)?.is_some() {
+                return declarations::call(w, task.device, &task.uuid, now);
+            }
             if commands::waits(w, task.device, "ManagedApplicationList")? {
                 return Ok(false);
             }
@@ -403,6 +421,9 @@ fn record_one(w: &Write<'_>, task: &Task, now: Timestamp) -> Result<bool, Operat
             return Ok(true);
         }
         CommandKind::Withdraw => {
+            if declarations::take_back(w, &device, &mut pair, &task.uuid, now)? {
+                return Ok(true);
+            }
             withdraw(w, pair, now)?;
             return Ok(false);
         }
@@ -421,6 +442,11 @@ fn record_one(w: &Write<'_>, task: &Task, now: Timestamp) -> Result<bool, Operat
             if refused {
                 pair.progress.tries = 0;
             }
+            match declarations::install(w, &device, &mut pair, &task.wish, &task.uuid, now)? {
+                Way::Declared => return Ok(true),
+                Way::Wait => return Ok(false),
+                Way::Command => {}
+            }
             let Ok(adam_id) = task.adam_id.parse() else { return Ok(false) };
             pair.progress.app = App::InstallQueued;
             Command::InstallApplication(InstallApplication {
@@ -431,6 +457,11 @@ fn record_one(w: &Write<'_>, task: &Task, now: Timestamp) -> Result<bool, Operat
             })
         }
         CommandKind::Remove => {
+            if pair.progress.app.may_be_on_the_device()
+                && declarations::remove(w, &device, &mut pair, &task.uuid, patience, now)?
+            {
+                return Ok(true);
+            }
             let Some(identifier) = task.bundle_id.clone() else { return Ok(false) };
             if !pair.progress.app.may_be_on_the_device() {
                 return Ok(false);

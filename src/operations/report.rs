@@ -11,7 +11,7 @@ use super::checkin::{self, Answer};
 use super::device_index::Pinned;
 use super::locations::Workers;
 use super::pause::HELD_BACK;
-use super::{OperationError, Shared, notify_after};
+use super::{OperationError, Shared, declarations, notify_after};
 use crate::licensing::progress::{Fact, Meaning, Patience, Progress, Word, advance};
 use crate::mdm::command::{Command, Priority};
 use crate::mdm::identity::signature::SignerCertificate;
@@ -22,7 +22,7 @@ use crate::model::{App, Cause, DeviceId, SerialNumber};
 use crate::store::alerts::NewAlert;
 use crate::store::commands::{self, CommandState};
 use crate::store::notifications::Hint;
-use crate::store::{Write, alerts, appliance, assets, devices, locations, notifications, pairs};
+use crate::store::{self, Write, alerts, appliance, assets, devices, locations, notifications, pairs};
 
 /// What the door answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,8 +171,10 @@ fn take_result(
             "device {udid} calls our {} malformed", command.request_type
         );
     }
+    let patience = &declarations::patience_with(w, id, patience)?;
     match command.request_type.as_str() {
         "InstallApplication" => took_install(w, &command, report, &error, patience, workers, now)?,
+        "DeclarativeManagement" => declarations::answered(w, id, &report.status, patience, now)?,
         "RemoveApplication" => took_remove(w, &command, report, &error, patience, now)?,
         "ManagedApplicationList" => took_list(w, id, report, &error, patience, now)?,
         "DeviceInformation" => took_facts(w, id, report, now)?,
@@ -371,7 +373,11 @@ fn took_list(
         }
         _ => return nothing_learnt(w, id, &[], error, patience, now),
     };
-    let names = assets::bundle_ids(w)?;
+    let mut names = assets::bundle_ids(w)?;
+    // What is declared is not in this list.
+    for declared in store::declarations::apps_of(w, id)? {
+        names.retain(|(adam_id, _)| *adam_id != declared.adam_id);
+    }
     for (adam_id, bundle_id) in &names {
         let known = pairs::get(w, id, adam_id)?;
         let fact = match listed.get(bundle_id) {
@@ -399,7 +405,11 @@ fn nothing_learnt(
     patience: &Patience,
     now: Timestamp,
 ) -> Result<(), OperationError> {
+    let declared = store::declarations::apps_of(w, id)?;
     for mut pair in pairs::of_device(w, id)? {
+        if declared.iter().any(|app| app.adam_id == pair.adam_id) {
+            continue;
+        }
         let named = names.iter().any(|(adam_id, _)| *adam_id == pair.adam_id);
         if !named && pair.progress.due.is_some_and(|due| due <= now) {
             pair.progress = advance(&pair.progress, &Fact::NotTold { reason: reason.into() }, now, patience);
@@ -438,7 +448,7 @@ fn took_facts(w: &Write<'_>, id: DeviceId, report: &Report, now: Timestamp) -> R
 }
 
 /// What a state word of Apple's means for a pair.
-fn word(status: &AppStatus) -> Word {
+pub(super) fn word(status: &AppStatus) -> Word {
     let means = match status {
         // An update that waits, or was declined, leaves the app there and managed.
         AppStatus::PromptingForUpdate

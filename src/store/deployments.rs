@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::{StoreError, execute, micros, row, rows, time};
-use crate::model::{DeploymentId, GroupId, LicenceKind, LocationId, Purpose, Target, UpdatePolicy};
+use crate::model::{Delivery, DeploymentId, GroupId, LicenceKind, LocationId, Purpose, Target, UpdatePolicy};
 
 /// A deployment as kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,11 @@ pub struct Terms {
     pub configuration: Option<String>,
     /// Attributes of the managed app: a JSON object.
     pub attributes: serde_json::Map<String, serde_json::Value>,
+    pub delivery: Delivery,
+    /// A device to which the app is declared offers it, instead of installing it.
+    pub offered: bool,
+    /// The App Store's number of the build that is wanted; it can only be declared.
+    pub build: Option<u64>,
     /// Groups of which it does not speak; sorted.
     pub excluded: Vec<GroupId>,
     /// Locations whose licences it may use; none: all. Sorted.
@@ -42,12 +47,13 @@ pub struct Terms {
 }
 
 const COLUMNS: &str = "id, adam_id, target, purpose, licence, updates, priority, quota, wave, licence_only, \
-                       configuration, attributes, created_at, created_by";
+                       configuration, attributes, created_at, created_by, delivery, offered, build";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<Deployment, StoreError> {
     let damaged = |what: &str, word: &str| StoreError::Damaged(format!("{what} {word}"));
     let word = |column: usize| -> Result<String, StoreError> { Ok(row.get(column)?) };
     let (target, purpose, licence, updates, attributes) = (word(2)?, word(3)?, word(4)?, word(5)?, word(11)?);
+    let (delivery, build) = (word(14)?, row.get::<_, Option<i64>>(16)?);
     Ok(Deployment {
         id: DeploymentId(row.get(0)?),
         adam_id: row.get(1)?,
@@ -62,6 +68,9 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Deployment, StoreError> {
             licence_only: row.get(9)?,
             configuration: row.get(10)?,
             attributes: serde_json::from_str(&attributes).map_err(|_| damaged("attributes", "that are no JSON"))?,
+            delivery: Delivery::from_word(&delivery).ok_or_else(|| damaged("delivery", &delivery))?,
+            offered: row.get(15)?,
+            build: build.and_then(|build| build.try_into().ok()),
             excluded: Vec::new(),
             locations: Vec::new(),
         },
@@ -123,7 +132,8 @@ pub fn edit(connection: &Connection, deployment: &Deployment) -> Result<(), Stor
     execute(
         connection,
         "UPDATE deployment SET purpose = ?2, licence = ?3, updates = ?4, priority = ?5, quota = ?6, wave = ?7,
-             licence_only = ?8, configuration = ?9, attributes = ?10 WHERE id = ?1",
+             licence_only = ?8, configuration = ?9, attributes = ?10, delivery = ?11, offered = ?12, build = ?13
+         WHERE id = ?1",
         params![
             id,
             deployment.purpose.word(),
@@ -134,7 +144,10 @@ pub fn edit(connection: &Connection, deployment: &Deployment) -> Result<(), Stor
             terms.wave,
             terms.licence_only,
             terms.configuration,
-            serde_json::Value::Object(terms.attributes.clone()).to_string()
+            serde_json::Value::Object(terms.attributes.clone()).to_string(),
+            terms.delivery.word(),
+            terms.offered,
+            terms.build.map(|build| i64::try_from(build).unwrap_or(i64::MAX))
         ],
     )?;
     execute(connection, "DELETE FROM deployment_excluded WHERE deployment_id = ?1", [id])?;

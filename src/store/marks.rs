@@ -130,7 +130,7 @@ const EVERYTHING: &str = "SELECT vppd_mark('everything', '', '')";
 const LICENCE: &str = "SELECT vppd_mark(@.holder_kind, @.holder, @.adam_id), vppd_mark('free', @.adam_id, '')";
 
 /// Tables whose rows speak of one, with the columns of which a plan knows, and what marks the row `@`.
-const OF_ONE: [(&str, &[&str], &str); 11] = [
+const OF_ONE: [(&str, &[&str], &str); 13] = [
     (
         "device",
         &[
@@ -155,6 +155,9 @@ const OF_ONE: [(&str, &[&str], &str); 11] = [
         &["person_id", "status", "wanted"],
         "SELECT vppd_mark('person', @.person_id, '') WHERE @.person_id IS NOT NULL",
     ),
+    // No plan knows of declarations; but with each plan they are made to agree with it.
+    ("declared_app", &["terms", "withdrawn_at"], "SELECT vppd_mark('row', @.device_id, '')"),
+    ("declaring_device", &["state", "token", "fetched"], "SELECT vppd_mark('row', @.device_id, '')"),
     ("seat_refusal", &["due"], "SELECT vppd_mark('refusals', @.client_user_id, '')"),
     ("product", &["bundle_id"], "SELECT vppd_mark('bundle-id', @.adam_id, '')"),
     ("reservation", &["event"], LICENCE),

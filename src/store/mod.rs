@@ -22,6 +22,7 @@ pub mod by_hand;
 pub mod channels;
 pub mod check;
 pub mod commands;
+pub mod declarations;
 pub mod deployments;
 pub mod device_notes;
 pub mod devices;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{StoreError, execute, maybe_time, micros, row, rows};
+use super::{StoreError, declarations, execute, maybe_time, micros, row, rows};
 use crate::licensing::progress::Progress;
 use crate::model::{App, Cause, CommandUuid, DeviceId};
 
@@ -140,13 +140,13 @@ pub fn put(connection: &Connection, pair: &Pair, now: Timestamp) -> Result<(), S
     Ok(())
 }
 
-/// The device starts afresh or has left: whatever was known of its apps no longer holds. Whose licence it is stays known.
+/// The device starts afresh or has left: whatever was known of its apps, and declared to it, no longer holds. Whose licence it is stays known.
 pub fn forget_apps(connection: &Connection, device: DeviceId, now: Timestamp) -> Result<(), StoreError> {
     for pair in of_device(connection, device)? {
         let fresh = Pair::new(device, &pair.adam_id);
         put(connection, &Pair { ours: pair.ours, ..fresh }, now)?;
     }
-    Ok(())
+    declarations::forget(connection, device)
 }
 
 /// Notes since when a pair is on its way out; `None`: it is not any more. Since when an app is declined or failed stays.

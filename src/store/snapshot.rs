@@ -142,6 +142,11 @@ impl Behind {
         place
     }
 
+    /// The number of an app.
+    pub fn place_of_app(&self, adam_id: &str) -> Option<u32> {
+        self.products.get(adam_id).copied()
+    }
+
     /// The number of a device.
     pub fn place_of(&self, device: DeviceId) -> Option<u32> {
         self.device_of.get(&device.0).copied()

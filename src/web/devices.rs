@@ -29,8 +29,8 @@ use crate::operations::enrol::{ScepAnswer, accepted_in_scep};
 use crate::operations::report::Next;
 use crate::operations::{OperationError, Shared, checkin, enrol, report};
 
-/// The greatest check-in message: with an unlock token usual ones have some kilobytes.
-const LARGEST_CHECK_IN: usize = 256 * 1024;
+/// The greatest check-in message: usual ones have some kilobytes, status reports of many apps a hundred and more.
+const LARGEST_CHECK_IN: usize = 4 * 1024 * 1024;
 
 /// The greatest message of the command channel: inventories of many apps.
 const LARGEST_REPORT: usize = 4 * 1024 * 1024;
@@ -135,6 +135,8 @@ async fn refuse_from(context: &Shared, name: &str, signer: &SignerCertificate, w
 async fn answer(context: &Shared, name: &str, signer: &SignerCertificate, answer: Answer) -> Response {
     match answer {
         Answer::Done => StatusCode::OK.into_response(),
+        Answer::Json(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Answer::Gone => StatusCode::NOT_FOUND.into_response(),
         Answer::NotThisUser => StatusCode::GONE.into_response(),
         Answer::Refused(why) => refuse_from(context, name, signer, &why).await,
         Answer::Unknown(why) => {

@@ -1,7 +1,7 @@
 //! Groups, deployments and token settings as a file: written, applied, tried, refused.
 
 use sandbox::apple::NewAsset;
-use vppd::model::{LicenceKind, UpdatePolicy};
+use vppd::model::{Delivery, LicenceKind, UpdatePolicy};
 use vppd::operations::view::*;
 use vppd::operations::{OperationError, declared, deployments, directory, groups, look, tokens};
 
@@ -76,15 +76,24 @@ async fn furnish(app: &App, serials: &[String]) {
         quota: Some("0".into()),
         wave: Some("2".into()),
         licence_only: Some(true),
+        delivery: Some(Delivery::Command),
+        offered: None,
+        build: None,
         excluded: Some(vec!["Room 12".into(), "Teachers".into()]),
         locations: Some(vec!["Leeds".into()]),
         configuration: Some(list.into()),
         attributes: Some(r#"{"Removable": false, "AssociatedDomains": ["a'b"]}"#.into()),
     };
+    let declared = TermsRequest {
+        delivery: Some(Delivery::Declarative),
+        offered: Some(true),
+        build: Some("870000123".into()),
+        ..TermsRequest::default()
+    };
     let user = TermsRequest { licence: Some(LicenceKind::User), ..TermsRequest::default() };
     for (id, to, purpose, terms) in [
         (PAINTER, "all-devices".to_owned(), PurposeView::Available, terms),
-        (READER, "group:Room 12".to_owned(), PurposeView::Required, TermsRequest::default()),
+        (READER, "group:Room 12".to_owned(), PurposeView::Required, declared),
         (PAINTER, format!("serial:{}", serials[3]), PurposeView::Uninstall, TermsRequest::default()),
         (BOOK, "person:p3@example.org".to_owned(), PurposeView::Required, user),
     ] {

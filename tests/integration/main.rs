@@ -11,6 +11,7 @@ mod causes;
 mod clock_jumps;
 mod corners;
 mod days;
+mod declarations;
 mod declared;
 mod deployments;
 mod disk;

@@ -69,6 +69,7 @@ impl Answer {
             Rejection::AppAlreadyQueued => {
                 (Answer::error("ASDErrorDomain", 506, "The same request is running"), "AppAlreadyQueued")
             }
+            Rejection::Declared => (Answer::mdm_error(12010, "The app is managed by a declaration"), "Other"),
             Rejection::AppAlreadyInstalled => {
                 (Answer::mdm_error(12025, "The app is installed already"), "AppAlreadyInstalled")
             }

@@ -19,6 +19,7 @@ pub struct DeviceSpec {
     pub store_account: Option<String>,
     pub person: Person,
     pub timing: Timing,
+    pub declares: Declares,
     pub behaviour: Behaviour,
 }
 
@@ -46,6 +47,7 @@ impl DeviceSpec {
             store_account: None,
             person: Person::default(),
             timing: Timing::default(),
+            declares: Declares::default(),
             behaviour: Behaviour::default(),
         }
     }
@@ -84,6 +86,32 @@ impl Default for Timing {
             installing: Duration::from_secs(10),
             bytes_per_second: 5_000_000,
         }
+    }
+}
+
+/// What a device knows of declarations (Apple: Declarative Management); by default nothing, and then it refuses the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Declares {
+    /// It speaks them at all.
+    pub knows: bool,
+    /// Apps can be declared to it.
+    pub apps: bool,
+    /// It tells by itself of apps that commands have installed.
+    pub tells: bool,
+    /// Numbers of builds are text in the list where they are numbers, and numbers where they are text.
+    pub builds_swapped: bool,
+    /// Each report tells everything, and says so.
+    pub always_full: bool,
+    /// A code that nobody has described stands in the place of each reason.
+    pub unknown_codes: bool,
+    /// So many apps more are in each report.
+    pub ballast: usize,
+}
+
+impl Declares {
+    /// As today's iPhones and iPads.
+    pub fn all() -> Declares {
+        Declares { knows: true, apps: true, tells: true, ..Declares::default() }
     }
 }
 

@@ -3,6 +3,7 @@
 //! A command is made by whoever wants something of a device, stored as JSON in the queue, and encoded as a property
 //! list at the moment it is handed out. Knows nothing of queue, devices and licences.
 
+mod declarative_management;
 mod device_information;
 mod install_application;
 mod installed_application_list;
@@ -12,6 +13,7 @@ mod remove_application;
 use plist::Value;
 use serde::{Deserialize, Serialize};
 
+pub use self::declarative_management::DeclarativeManagement;
 pub use self::device_information::DeviceInformation;
 pub use self::install_application::InstallApplication;
 pub use self::installed_application_list::InstalledApplicationList;
@@ -28,6 +30,7 @@ pub enum Command {
     ManagedApplicationList(ManagedApplicationList),
     InstalledApplicationList(InstalledApplicationList),
     DeviceInformation(DeviceInformation),
+    DeclarativeManagement(DeclarativeManagement),
 }
 
 /// Which commands go first. The order of the variants is the order of sending.
@@ -49,6 +52,7 @@ impl Command {
             Command::ManagedApplicationList(_) => "ManagedApplicationList",
             Command::InstalledApplicationList(_) => "InstalledApplicationList",
             Command::DeviceInformation(_) => "DeviceInformation",
+            Command::DeclarativeManagement(_) => "DeclarativeManagement",
         }
     }
 
@@ -59,7 +63,8 @@ impl Command {
             Command::RemoveApplication(_) => Priority::Removal,
             Command::ManagedApplicationList(_)
             | Command::InstalledApplicationList(_)
-            | Command::DeviceInformation(_) => Priority::Inventory,
+            | Command::DeviceInformation(_)
+            | Command::DeclarativeManagement(_) => Priority::Inventory,
         }
     }
 
@@ -72,6 +77,7 @@ impl Command {
             Command::ManagedApplicationList(list) => list.write(&mut command),
             Command::InstalledApplicationList(list) => list.write(&mut command),
             Command::DeviceInformation(query) => query.write(&mut command),
+            Command::DeclarativeManagement(_) => {}
         }
         xml(dictionary([("CommandUUID", uuid.into()), ("Command", Value::Dictionary(command))]))
     }

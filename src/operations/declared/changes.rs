@@ -351,6 +351,10 @@ fn deployment_details(old: &Deployment, new: &Deployment) -> Vec<String> {
     differ(&mut details, "quota", &limit(before.quota), &limit(after.quota));
     differ(&mut details, "wave", &limit(before.wave), &limit(after.wave));
     differ(&mut details, "licence-only", &before.licence_only, &after.licence_only);
+    differ(&mut details, "delivery", &before.delivery.word(), &after.delivery.word());
+    differ(&mut details, "offered", &before.offered, &after.offered);
+    let build = |build: Option<u64>| build.map_or_else(|| "none".to_owned(), |build| build.to_string());
+    differ(&mut details, "build", &build(before.build), &build(after.build));
     let others = [
         ("exclude", before.excluded != after.excluded),
         ("locations", before.locations != after.locations),

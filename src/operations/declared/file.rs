@@ -2,7 +2,7 @@
 //! nothing of the database.
 
 use crate::config::{Fault, Places, Reader, Section, read_document};
-use crate::model::{LicenceKind, UpdatePolicy};
+use crate::model::{Delivery, LicenceKind, UpdatePolicy};
 use crate::operations::deployments::terms::HIGHEST;
 use crate::operations::view::{GroupAddRequest, PurposeView, TermsRequest, TokenEditRequest};
 
@@ -100,6 +100,7 @@ fn deployment(section: &mut Section<'_, '_>) -> Deployment {
     }
     let kinds = [LicenceKind::Device, LicenceKind::User, LicenceKind::DeviceIfPossible].map(|kind| (kind.word(), kind));
     let policies = [UpdatePolicy::Inherit, UpdatePolicy::Immediately, UpdatePolicy::Scheduled, UpdatePolicy::Never];
+    let ways = [Delivery::Auto, Delivery::Command, Delivery::Declarative].map(|way| (way.word(), way));
     let list = "write a list of names, for example: [\"Guests\"]";
     let terms = TermsRequest {
         licence: Some(section.choice("licence", LicenceKind::default(), &kinds)),
@@ -108,12 +109,21 @@ fn deployment(section: &mut Section<'_, '_>) -> Deployment {
         quota: Some(limit(section, "quota", 0)),
         wave: Some(limit(section, "wave", 1)),
         licence_only: Some(section.flag("licence-only", false)),
+        delivery: Some(section.choice("delivery", Delivery::default(), &ways)),
+        offered: Some(section.flag("offered", false)),
+        build: Some(build(section)),
         excluded: Some(section.texts("exclude", list)),
         locations: Some(section.texts("locations", list)),
         configuration: Some(section.text("configuration", "", "{}")),
         attributes: Some(section.text("attributes", "", "{}")),
     };
     Deployment { app, to, purpose, terms, places: section.places() }
+}
+
+/// The App Store's number of a build, as the request says it.
+fn build(section: &mut Section<'_, '_>) -> String {
+    let number = section.integer("build", 870_000_123, 1..=i64::MAX);
+    if section.has("build") { number.to_string() } else { "none".to_owned() }
 }
 
 /// A number as the request says it.

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use toml::Value;
 
 use crate::config::show_duration;
-use crate::model::{GroupKind, LicenceKind, Source, Target, UpdatePolicy};
+use crate::model::{Delivery, GroupKind, LicenceKind, Source, Target, UpdatePolicy};
 use crate::operations::catalogue::Catalogue;
 use crate::operations::{OperationError, deployments as verbs, groups as group_verbs};
 use crate::store::deployments::Deployment;
@@ -119,6 +119,15 @@ fn deployment(
     }
     if terms.licence_only {
         text.push_str("licence-only = true\n");
+    }
+    if terms.delivery != Delivery::default() {
+        put(text, "delivery", terms.delivery.word());
+    }
+    if terms.offered {
+        text.push_str("offered = true\n");
+    }
+    if let Some(build) = terms.build {
+        text.push_str(&format!("build = {build}\n"));
     }
     let excluded = groups::all(connection)?.into_iter().filter(|group| terms.excluded.contains(&group.id));
     put_list(text, "exclude", excluded.map(|group| group.name));

@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use crate::licensing::membership::Version;
-use crate::model::{LicenceKind, PersonId, Purpose, Target};
+use crate::model::{Delivery, LicenceKind, PersonId, Purpose, Target};
 use crate::operations::catalogue::Catalogue;
 use crate::operations::view::PreviewView;
 use crate::operations::{Kind, OperationError};
@@ -12,7 +12,7 @@ use crate::store::deployments::Deployment;
 use crate::store::locations::{self, TokenState};
 use crate::store::membership::{Member, Membership};
 use crate::store::supply::{self, Supply};
-use crate::store::{StoreError, groups, persons};
+use crate::store::{StoreError, declarations, groups, persons};
 
 /// How many of those who would get it are named.
 const NAMED: usize = 10;
@@ -168,6 +168,12 @@ impl Preview {
                 true => self.view.held += 1,
                 false => first.push(person.email),
             }
+        }
+        let declared = declarations::count_of(c, &deployment.adam_id)?;
+        if declared > 0 && deployment.terms.delivery == Delivery::Command && deployment.purpose == Purpose::Required {
+            self.view.notes.push(format!(
+                "devices that have it by declaration stay so ({declared}): taking a declaration back would remove the app"
+            ));
         }
         self.view.wanted = (to_devices.len() + people.len()) as u64;
         self.view.takes = first.len() as u64;

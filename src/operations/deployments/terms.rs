@@ -4,6 +4,7 @@ use rusqlite::Connection;
 use serde_json::{Map, Value};
 
 use crate::mdm::plist_guard;
+use crate::model::Delivery;
 use crate::operations::view::TermsRequest;
 use crate::operations::{OperationError, groups, look};
 use crate::store::deployments::Terms;
@@ -25,6 +26,11 @@ pub(in crate::operations) fn read(
     terms.licence = request.licence.unwrap_or(terms.licence);
     terms.updates = request.updates.unwrap_or(terms.updates);
     terms.licence_only = request.licence_only.unwrap_or(terms.licence_only);
+    terms.delivery = request.delivery.unwrap_or(terms.delivery);
+    terms.offered = request.offered.unwrap_or(terms.offered);
+    if let Some(text) = request.build {
+        terms.build = build(&text)?;
+    }
     if let Some(priority) = request.priority {
         if !(-HIGHEST..=HIGHEST).contains(&priority) {
             return Err(invalid("priority", format!("a priority lies between -{HIGHEST} and {HIGHEST}")));
@@ -60,7 +66,33 @@ pub(in crate::operations) fn read(
     if let Some(text) = request.attributes {
         terms.attributes = attributes(&text)?;
     }
+    declarable(&terms)?;
     Ok(terms)
+}
+
+/// What only a declaration can say needs one.
+fn declarable(terms: &Terms) -> Result<(), OperationError> {
+    let needs = match (terms.offered, terms.build) {
+        (true, _) => "to be offered",
+        (false, Some(_)) => "to be kept at one build",
+        (false, None) if terms.delivery == Delivery::Declarative => "to be delivered so",
+        (false, None) => return Ok(()),
+    };
+    if terms.delivery == Delivery::Command {
+        return Err(invalid(
+            "delivery",
+            format!("an app has to be declared {needs}, and this one is to come by command"),
+        ));
+    }
+    if terms.configuration.is_some() {
+        return Err(invalid(
+            "delivery",
+            format!(
+                "an app has to be declared {needs}, and vppd gives no configuration to declared apps: leave out one of both"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 fn invalid(code: &'static str, message: String) -> OperationError {
@@ -77,6 +109,19 @@ fn limit(what: &'static str, text: &str, least: u32) -> Result<Option<u32>, Oper
     number.map(Some).ok_or_else(|| {
         let shown: String = text.chars().take(40).collect();
         invalid(what, format!("\"{shown}\" is no {what}: say a number from {least} to 1000000, or none"))
+    })
+}
+
+/// The App Store's number of a build; `none` for the newest.
+fn build(text: &str) -> Result<Option<u64>, OperationError> {
+    let text = text.trim();
+    if text == "none" {
+        return Ok(None);
+    }
+    let number = text.parse::<i64>().ok().filter(|number| *number > 0);
+    number.map(|number| Some(number.unsigned_abs())).ok_or_else(|| {
+        let shown: String = text.chars().take(40).collect();
+        invalid("build", format!("\"{shown}\" is no build: say the App Store's number of one, or none"))
     })
 }
 
@@ -179,6 +224,26 @@ mod tests {
             assert!(error.contains(words), "{error}");
         }
         assert!(attributes("[]").unwrap_err().message.contains("not an object"));
+    }
+
+    #[test]
+    fn what_only_a_declaration_can_say_needs_one() {
+        let terms = |delivery, offered, build| Terms { delivery, offered, build, ..Terms::default() };
+        let with_configuration =
+            Terms { configuration: Some("<plist/>".to_owned()), ..terms(Delivery::Auto, true, None) };
+        for (terms, fits) in [
+            (terms(Delivery::Auto, true, Some(7)), true),
+            (terms(Delivery::Command, false, None), true),
+            (terms(Delivery::Command, true, None), false),
+            (terms(Delivery::Command, false, Some(7)), false),
+            (Terms { offered: false, ..with_configuration.clone() }, true),
+            (Terms { delivery: Delivery::Declarative, offered: false, ..with_configuration.clone() }, false),
+            (with_configuration, false),
+        ] {
+            assert_eq!(declarable(&terms).is_ok(), fits, "{terms:?}");
+        }
+        assert_eq!((build("870000123").unwrap(), build(" none ").unwrap()), (Some(870_000_123), None));
+        assert!(build("0").is_err() && build("4.2").is_err());
     }
 
     #[test]

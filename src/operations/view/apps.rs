@@ -130,6 +130,9 @@ pub struct PairView {
     pub licence: LicenceState,
     /// The device's last word about the app, in Apple's spelling (`Managed`, `Prompting`, ...); empty when it has said nothing.
     pub app_status: String,
+    /// The app comes to the device by declaration.
+    #[serde(default)]
+    pub declared: bool,
     /// Place in the waiting list for a licence, from 1.
     pub position: Option<u32>,
     /// When vppd will try or look again.

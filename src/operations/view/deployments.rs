@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::model::{LicenceKind, UpdatePolicy};
+use crate::model::{Delivery, LicenceKind, UpdatePolicy};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -77,6 +77,14 @@ pub struct TermsRequest {
     pub wave: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence_only: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
+    /// Devices to which the app is declared offer it, instead of installing it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<bool>,
+    /// The App Store's number of the build that is wanted, or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
     /// Names of groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excluded: Option<Vec<String>>,
@@ -115,6 +123,12 @@ pub struct DeploymentView {
     pub wave: Option<u32>,
     #[serde(default)]
     pub licence_only: bool,
+    #[serde(default)]
+    pub delivery: Delivery,
+    #[serde(default)]
+    pub offered: bool,
+    #[serde(default)]
+    pub build: Option<u64>,
     #[serde(default)]
     pub excluded: Vec<String>,
     /// None: all.

@@ -53,8 +53,26 @@ pub struct DeviceDetailView {
     #[serde(default)]
     pub groups: Vec<String>,
     pub pairs: Vec<PairView>,
+    /// How it stands to declarations; absent when it was never asked.
+    #[serde(default)]
+    pub declarations: Option<DeclaringView>,
     /// The queue and the latest answers, newest first.
     pub commands: Vec<CommandView>,
+}
+
+/// How a device stands to declarations (Apple: Declarative Management).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeclaringView {
+    /// `asked`, `on`, `refused`.
+    pub state: String,
+    /// Apps can be declared to it.
+    pub apps: bool,
+    /// It tells by itself of apps that commands have installed.
+    pub tells_of_apps: bool,
+    /// It has fetched all that is declared to it.
+    pub in_step: bool,
+    /// When it last reported its status.
+    pub told_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

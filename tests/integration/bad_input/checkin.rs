@@ -76,7 +76,16 @@ fn every_strange_check_in_is_refused_and_the_device_stays_enrolled() {
             ),
             ("GetToken", kind("GetToken") + &text("TokenServiceType", "com.apple.maid"), "which vppd does not give"),
             ("GetToken without service", kind("GetToken"), "key TokenServiceType is missing"),
-            ("DeclarativeManagement", kind("DeclarativeManagement") + &text("Endpoint", "tokens"), "not switched on"),
+            (
+                "DeclarativeManagement with an endpoint of its own",
+                kind("DeclarativeManagement") + &text("Endpoint", "declaration/moon"),
+                "unknown endpoint",
+            ),
+            (
+                "a status report that is none",
+                kind("DeclarativeManagement") + &text("Endpoint", "status") + "<key>Data</key><data>W10=</data>",
+                "status report is no JSON object",
+            ),
             ("DeclarativeManagement without endpoint", kind("DeclarativeManagement"), "key Endpoint is missing"),
         ] {
             let sent: String = keys.chars().take(40).collect();

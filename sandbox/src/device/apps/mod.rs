@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::clock::Clock;
 use crate::device::options::{Person, Timing};
 use crate::world::{Product, StoreFront};
@@ -14,6 +16,8 @@ use crate::world::{Product, StoreFront};
 /// Status of a managed app, named as on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppState {
+    /// Declared, and only offered.
+    Optional,
     Queued,
     NeedsRedemption,
     Prompting,
@@ -40,7 +44,8 @@ impl AppState {
 
     /// An installation, an update or a question is under way.
     pub fn is_working(self) -> bool {
-        !self.is_transient() && !matches!(self, AppState::Managed | AppState::ManagedButUninstalled)
+        !self.is_transient()
+            && !matches!(self, AppState::Managed | AppState::ManagedButUninstalled | AppState::Optional)
     }
 }
 
@@ -54,6 +59,10 @@ pub struct App {
     pub installed: Option<u64>,
     pub flags: i64,
     pub has_configuration: bool,
+    /// The declaration (identifier, token) that manages it, instead of commands.
+    pub declared: Option<(String, String)>,
+    /// Why it is [`AppState::Failed`], if it is declared.
+    pub reason: Option<&'static str>,
     /// Tells a running task whether it is still meant.
     run: u64,
 }
@@ -83,6 +92,18 @@ pub enum Rejection {
     NotAnApp,
     AppAlreadyQueued,
     AppAlreadyInstalled,
+    /// A declaration manages it.
+    Declared,
+}
+
+/// A declaration of one app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declaration {
+    pub adam_id: String,
+    pub identifier: String,
+    pub token: String,
+    /// Else it is offered.
+    pub required: bool,
 }
 
 /// The apps of one device.
@@ -94,6 +115,7 @@ pub struct Apps {
     person: Person,
     timing: Timing,
     inside: Mutex<Inside>,
+    changed: Notify,
 }
 
 #[derive(Default)]
@@ -101,6 +123,8 @@ struct Inside {
     /// By bundle id.
     apps: BTreeMap<String, App>,
     last_run: u64,
+    /// So many times the store does not see the licence of a declared app.
+    blind: u32,
 }
 
 /// What a task has to go through.
@@ -121,7 +145,16 @@ impl Apps {
         person: Person,
         timing: Timing,
     ) -> Arc<Apps> {
-        Arc::new(Apps { clock, store, serial, supervised, person, timing, inside: Mutex::default() })
+        Arc::new(Apps {
+            clock,
+            store,
+            serial,
+            supervised,
+            person,
+            timing,
+            inside: Mutex::default(),
+            changed: Notify::new(),
+        })
     }
 
     /// Accepts (the bundle id and the state to answer) or rejects an installation, and starts it.
@@ -136,6 +169,9 @@ impl Apps {
         }
         let bundle = product.bundle_id.clone();
         let present = self.lock().apps.get(&bundle).cloned();
+        if present.as_ref().is_some_and(|app| app.declared.is_some()) {
+            return Err(Rejection::Declared);
+        }
         let way = match present {
             Some(App { state: None, .. }) if !install.take_over => return Err(Rejection::AppAlreadyInstalled),
             Some(App { state: None, .. }) => Way::TakeOver,
@@ -144,10 +180,89 @@ impl Apps {
             Some(App { installed: Some(version), .. }) if version < product.external_version_id => Way::Update,
             Some(_) => return Ok((bundle.clone(), self.set_managed(&bundle, install))),
         };
+        self.check_licence(&product);
+        Ok((bundle, self.begin(product, install, None, way)))
+    }
+
+    /// Counts whoever has a device ask for an app without a licence.
+    fn check_licence(&self, product: &Product) {
         if !self.store.holds_licence(&self.serial, &product.adam_id) {
             self.store.report_install_without_licence(&self.serial, &product.adam_id);
         }
-        Ok((bundle, self.begin(product, install, way)))
+    }
+
+    /// Takes a declaration over, a new one or another version. False when the store does not know the app.
+    pub fn declare(self: &Arc<Apps>, declaration: &Declaration) -> bool {
+        let Some(product) = self.store.product(&declaration.adam_id) else { return false };
+        let bundle = product.bundle_id.clone();
+        let by = (declaration.identifier.clone(), declaration.token.clone());
+        let present = self.lock().apps.get(&bundle).cloned();
+        let way = match &present {
+            Some(App { state: None, .. }) => Way::TakeOver,
+            Some(App { installed: Some(version), .. }) if *version < product.external_version_id => Way::Update,
+            // What is there, or under way, only changes hands.
+            Some(App { state: Some(state), installed, .. }) if installed.is_some() || state.is_working() => {
+                if let Some(app) = self.lock().apps.get_mut(&bundle) {
+                    app.declared = Some(by);
+                }
+                self.changed.notify_one();
+                return true;
+            }
+            Some(_) | None => Way::Install,
+        };
+        self.check_licence(&product);
+        if way == Way::Install && !declaration.required {
+            let app = App {
+                product,
+                state: Some(AppState::Optional),
+                installed: None,
+                flags: 1,
+                has_configuration: false,
+                declared: Some(by),
+                reason: None,
+                run: 0,
+            };
+            self.lock().apps.insert(bundle, app);
+            self.changed.notify_one();
+            return true;
+        }
+        let install = Install {
+            app: AppName::Bundle(bundle),
+            by_licence: true,
+            take_over: true,
+            flags: 1,
+            has_configuration: false,
+        };
+        self.begin(product, &install, Some(by), way);
+        true
+    }
+
+    /// A declaration is there no more: its app goes.
+    pub fn undeclare(&self, identifier: &str) {
+        let is_it = |app: &App| app.declared.as_ref().is_some_and(|(known, _)| known == identifier);
+        self.lock().apps.retain(|_, app| !is_it(app));
+        self.changed.notify_one();
+    }
+
+    /// The owner asks for an app that is offered. False when it is not.
+    pub fn person_asks(self: &Arc<Apps>, adam_id: &str) -> bool {
+        let offered =
+            self.all().into_iter().find(|app| app.product.adam_id == adam_id && app.state == Some(AppState::Optional));
+        let Some(App { product, declared, .. }) = offered else { return false };
+        let app = AppName::Bundle(product.bundle_id.clone());
+        let install = Install { app, by_licence: true, take_over: true, flags: 1, has_configuration: false };
+        self.begin(product, &install, declared, Way::Install);
+        true
+    }
+
+    /// The store will not see the licence of a declared app so many times.
+    pub fn licence_comes_late(&self, times: u32) {
+        self.lock().blind = times;
+    }
+
+    /// Waits for the next change of anything here.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Managed already, in the newest version: only flags and configuration change.
@@ -159,7 +274,13 @@ impl Apps {
         AppState::Managed
     }
 
-    fn begin(self: &Arc<Apps>, product: Product, install: &Install, way: Way) -> AppState {
+    fn begin(
+        self: &Arc<Apps>,
+        product: Product,
+        install: &Install,
+        declared: Option<(String, String)>,
+        way: Way,
+    ) -> AppState {
         let state = match (way, self.supervised) {
             (Way::Install | Way::Update, _) if !install.by_licence => AppState::NeedsRedemption,
             (Way::Install, true) => AppState::Queued,
@@ -175,9 +296,10 @@ impl Apps {
         let run = inside.last_run;
         let installed = inside.apps.get(&bundle).and_then(|app| app.installed);
         let (flags, has_configuration) = (install.flags, install.has_configuration);
-        let app = App { product, state: Some(state), installed, flags, has_configuration, run };
+        let app = App { product, state: Some(state), installed, flags, has_configuration, declared, reason: None, run };
         inside.apps.insert(bundle.clone(), app);
         drop(inside);
+        self.changed.notify_one();
         if state != AppState::Managed && state != AppState::NeedsRedemption {
             tokio::spawn(self.clone().go(bundle, run, way));
         }
@@ -208,7 +330,7 @@ impl Apps {
         };
         let Some(product) = self.enter(&bundle, run, validating) else { return };
         self.clock.sleep(self.timing.validating).await;
-        if !self.store.holds_licence(&self.serial, &product.adam_id) {
+        if !self.sees_licence(&bundle, &product) {
             self.enter(&bundle, run, AppState::Failed);
             return;
         }
@@ -217,6 +339,15 @@ impl Apps {
             let newest = self.store.product(&product.adam_id).map(|product| product.external_version_id);
             self.finish(&bundle, run, newest.unwrap_or(product.external_version_id));
         }
+    }
+
+    fn sees_licence(&self, bundle: &str, product: &Product) -> bool {
+        let mut inside = self.lock();
+        if inside.blind > 0 && inside.apps.get(bundle).is_some_and(|app| app.declared.is_some()) {
+            inside.blind -= 1;
+            return false;
+        }
+        self.store.holds_licence(&self.serial, &product.adam_id)
     }
 
     /// Waits for the owner's answer, or for the device's own queue when nobody is asked. `None`: no answer ever.
@@ -246,6 +377,12 @@ impl Apps {
         let mut inside = self.lock();
         let app = inside.apps.get_mut(bundle).filter(|app| app.run == run)?;
         app.state = Some(state);
+        app.reason = match state {
+            AppState::Failed => Some("Error.LicenseNotFound"),
+            AppState::UserRejected | AppState::ManagementRejected => Some("Error.UserRejected"),
+            _ => None,
+        };
+        self.changed.notify_one();
         Some(app.product.clone())
     }
 
@@ -253,15 +390,17 @@ impl Apps {
         if let Some(app) = self.lock().apps.get_mut(bundle).filter(|app| app.run == run) {
             app.state = Some(AppState::Managed);
             app.installed = Some(version);
+            self.changed.notify_one();
         }
     }
 
     /// Removes a managed app; false if there is none of that name.
     pub fn remove(&self, bundle: &str) -> bool {
         let mut inside = self.lock();
-        let managed = inside.apps.get(bundle).is_some_and(|app| app.state.is_some());
+        let managed = inside.apps.get(bundle).is_some_and(|app| app.state.is_some() && app.declared.is_none());
         if managed {
             inside.apps.remove(bundle);
+            self.changed.notify_one();
         }
         managed
     }
@@ -273,7 +412,7 @@ impl Apps {
         let reported: Vec<App> = inside
             .apps
             .iter()
-            .filter(|(bundle, app)| app.state.is_some() && wanted(bundle))
+            .filter(|(bundle, app)| app.state.is_some() && app.declared.is_none() && wanted(bundle))
             .map(|(_, app)| app.clone())
             .collect();
         for app in &reported {
@@ -307,6 +446,7 @@ impl Apps {
             Some(_) => (app.state, app.run) = (Some(AppState::ManagedButUninstalled), 0),
             None => drop(inside.apps.remove(&bundle)),
         }
+        self.changed.notify_one();
         true
     }
 
@@ -319,13 +459,24 @@ impl Apps {
             return false;
         }
         let installed = Some(product.external_version_id);
-        inside.apps.insert(bundle, App { product, state: None, installed, flags: 0, has_configuration: false, run: 0 });
+        let app = App {
+            product,
+            state: None,
+            installed,
+            flags: 0,
+            has_configuration: false,
+            declared: None,
+            reason: None,
+            run: 0,
+        };
+        inside.apps.insert(bundle, app);
         true
     }
 
     /// The MDM profile is gone: managed apps with flag 1 go, others stay as the owner's, nothing runs on.
     pub fn profile_removed(&self) {
         let mut inside = self.lock();
+        inside.apps.retain(|_, app| app.declared.is_none());
         inside.apps.retain(|_, app| app.state.is_none() || (app.flags & 1 == 0 && app.installed.is_some()));
         for app in inside.apps.values_mut() {
             (app.state, app.run, app.flags, app.has_configuration) = (None, 0, 0, false);

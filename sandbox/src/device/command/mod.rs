@@ -24,6 +24,7 @@ pub enum Command {
     InstalledApplicationList { identifiers: Option<Vec<String>>, managed_only: bool, items: Option<Vec<String>> },
     ManagedApplicationList { identifiers: Option<Vec<String>> },
     DeviceInformation { queries: Vec<String> },
+    DeclarativeManagement,
     InstallProfile { payload: Vec<u8> },
     ProfileList,
     Settings { items: Vec<String> },
@@ -86,6 +87,7 @@ const INSTALLED_LIST: &[Rule] = &[
 const MANAGED_LIST: &[Rule] = &[optional("Identifiers", Kind::StringArray)];
 const DEVICE_INFORMATION: &[Rule] =
     &[required("Queries", Kind::StringArray), optional("DeviceAttestationNonce", Kind::Data)];
+const DECLARATIVE_MANAGEMENT: &[Rule] = &[optional("Data", Kind::Data)];
 const INSTALL_PROFILE: &[Rule] = &[required("Payload", Kind::Data)];
 const PROFILE_LIST: &[Rule] = &[optional("ManagedOnly", Kind::Boolean)];
 const SETTINGS: &[Rule] = &[required("Settings", Kind::Array)];
@@ -134,6 +136,10 @@ fn read_command(request_type: &str, command: &Dictionary) -> Result<Command, Ref
         "DeviceInformation" => {
             check("DeviceInformation", DEVICE_INFORMATION)?;
             Ok(Command::DeviceInformation { queries: texts(command, "Queries").unwrap_or_default() })
+        }
+        "DeclarativeManagement" => {
+            check("DeclarativeManagement", DECLARATIVE_MANAGEMENT)?;
+            Ok(Command::DeclarativeManagement)
         }
         "InstallProfile" => {
             check("InstallProfile", INSTALL_PROFILE)?;

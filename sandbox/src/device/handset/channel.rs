@@ -51,6 +51,22 @@ impl Handset {
         }
     }
 
+    /// Asks by a check-in message; `None` when there is no reply, or the device is not enrolled any more.
+    pub(super) async fn ask(&self, endpoint: &str, data: Option<Vec<u8>>) -> Option<Reply> {
+        let enrolled = self.lock().enrolled.clone()?;
+        let mut message = keys([("MessageType", "DeclarativeManagement".into()), ("Endpoint", endpoint.into())]);
+        if let Some(data) = data {
+            message.insert("Data".to_owned(), Value::Data(data));
+        }
+        let session = self.session(&enrolled).ok()?;
+        let request = self.request(&enrolled, Channel::CheckIn, message)?;
+        let reply = session.send(request).await.ok()?;
+        if !self.lock().is_enrolled_as(&enrolled) || self.is_thrown_out(&reply) {
+            return None;
+        }
+        Some(reply)
+    }
+
     fn session(&self, enrolled: &Enrolled) -> Result<Box<dyn Session>, SendError> {
         self.world.network.session(&enrolled.profile.anchors, Some(&enrolled.identity))
     }

@@ -38,6 +38,11 @@ impl Handset {
                 Answer::acknowledged(keys([("ManagedApplicationList", list.into())]))
             }
             Command::DeviceInformation { queries } => self.device_information(queries),
+            Command::DeclarativeManagement if self.spec.declares.knows => {
+                self.switch_declarations_on();
+                Answer::acknowledged(Dictionary::new())
+            }
+            Command::DeclarativeManagement => Answer::mdm_error(12021, "The request type is unknown"),
             Command::InstallProfile { payload } => self.install_profile(payload).await,
             Command::ProfileList => self.profile_list(),
             Command::Settings { items } => {

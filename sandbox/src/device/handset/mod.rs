@@ -4,6 +4,7 @@
 //! Knows the world only through its contracts ([`StoreFront`], [`PushInboxes`], [`Network`], [`Clock`]).
 
 mod channel;
+mod declaring;
 mod execute;
 
 use std::collections::BTreeMap;
@@ -74,6 +75,10 @@ pub struct Counters {
     pub cycles: u64,
     /// Replies that were no 2xx, and requests without a reply.
     pub failures: u64,
+    /// What it asked about declarations, by the first word of the endpoint.
+    pub asked: BTreeMap<String, u64>,
+    /// Declarations that the server did not have.
+    pub not_found: u64,
 }
 
 /// A device as it truly is.
@@ -134,6 +139,8 @@ struct State {
     results_sent: u32,
     not_now_done: bool,
     profiles: Vec<Profile>,
+    declaring: declaring::Declaring,
+    is_off: bool,
 }
 
 impl State {
@@ -183,6 +190,8 @@ impl Handset {
             results_sent: 0,
             not_now_done: false,
             profiles: Vec::new(),
+            declaring: declaring::Declaring::default(),
+            is_off: false,
         };
         Arc::new(Handset { spec, world, apps, state: Mutex::new(state) })
     }
@@ -200,6 +209,11 @@ impl Handset {
     /// The owner deletes an app. False if it is not on the device.
     pub fn person_deletes_app(&self, adam_id: &str) -> bool {
         self.apps.person_deletes(adam_id)
+    }
+
+    /// From now on it neither hears nor says anything.
+    pub fn switch_off(&self) {
+        self.lock().is_off = true;
     }
 
     /// The device as it truly is.
@@ -295,6 +309,12 @@ impl Handset {
             let wait = back_at.and_then(|at| Duration::try_from(at.duration_since(self.world.clock.now())).ok());
             let connect = tokio::select! {
                 biased;
+                () = self.apps.changed(), if self.tells() => {
+                    // What changes at once is told at once.
+                    self.world.clock.sleep(Duration::from_secs(1)).await;
+                    self.report().await;
+                    continue;
+                }
                 wake = inbox.recv() => match wake {
                     None => return,
                     Some(first) => {
@@ -304,13 +324,14 @@ impl Handset {
                 },
                 () = self.world.clock.sleep(wait.unwrap_or_default()), if back_at.is_some() => true,
             };
-            if !connect || self.spec.behaviour.stay_away {
+            if !connect || self.spec.behaviour.stay_away || self.lock().is_off {
                 continue;
             }
             back_at = match self.connect().await {
                 CycleEnd::Sleep => None,
                 CycleEnd::ComeBack(delay) => Some(self.world.clock.after(delay)),
             };
+            self.sync().await;
         }
     }
 
@@ -344,6 +365,7 @@ impl Handset {
         let Some(enrolled) = state.enrolled.take() else { return };
         (state.unsent, state.inbox) = (None, None);
         state.profiles.clear();
+        state.declaring = declaring::Declaring::default();
         drop(state);
         self.world.inboxes.forget(&enrolled.token);
         self.apps.profile_removed();
