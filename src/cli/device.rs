@@ -2,21 +2,25 @@
 
 use clap::{Args, Subcommand};
 
-use super::Session;
 use super::app;
 use super::client::segment;
 use super::confirm::confirm;
 use super::output::Page;
 use super::table::{Grid, clean, count, dash, facts, word};
+use super::{Session, device_list};
 use crate::model::{Ownership, Source};
 use crate::operations::view::{
-    CommandView, DeclaringView, DeviceDetailView, DeviceEditRequest, DeviceNoteView, DeviceRemovalView, DeviceView,
+    CommandView, ContactView, DeclaringView, DeviceDetailView, DeviceEditRequest, DeviceNoteView, DeviceRemovalView,
+    DeviceView,
 };
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List the devices
-    List,
+    /// List the devices, all or those of a model, a group, a person, ...
+    #[command(after_help = device_list::EXAMPLES)]
+    List(device_list::List),
+    /// List the apps on a device, as it has told them; of a personal one the managed apps
+    Apps(device_list::Apps),
     /// Show one device, its apps and its latest commands
     Show {
         /// Its serial number, or its UDID
@@ -62,7 +66,8 @@ fn ownership(word: &str) -> Result<Ownership, String> {
 
 pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<()> {
     match command {
-        Command::List => session.out.show_list(&session.client.get("/v1/devices").await?, list),
+        Command::List(arguments) => device_list::list(arguments, session).await,
+        Command::Apps(arguments) => device_list::apps(arguments, session).await,
         Command::Show { serial } => {
             let answer = session.client.get(&format!("/v1/devices/{}", segment(&serial))).await?;
             session.out.show(&answer, show)
@@ -123,29 +128,6 @@ fn consequences(found: &DeviceRemovalView) -> String {
     text
 }
 
-fn list(devices: &[DeviceView], page: &Page) -> String {
-    if devices.is_empty() {
-        return "No devices yet. Enrol one: vppd enrol profile".to_owned();
-    }
-    let mut grid =
-        Grid::new(&["SERIAL", "STATE", "?MODEL", "?OS", ">APPS", ">QUEUE", "LAST SEEN", "?PERSON", "~PROBLEM"]);
-    for device in devices {
-        let name = if device.serial.is_empty() { &device.udid } else { &device.serial };
-        grid.row([
-            name.clone(),
-            word(&device.state),
-            dash(&device.model),
-            dash(&device.os_version),
-            format!("{}/{}", device.apps_installed, device.apps_wanted),
-            device.queue.to_string(),
-            page.time(device.last_seen),
-            dash(&device.person),
-            device.push_problem.clone(),
-        ]);
-    }
-    grid.show(page)
-}
-
 fn show(detail: &DeviceDetailView, page: &Page) -> String {
     let device = &detail.device;
     let supervised = match device.supervised {
@@ -158,8 +140,9 @@ fn show(detail: &DeviceDetailView, page: &Page) -> String {
             ("serial", dash(&device.serial)),
             ("UDID", device.udid.clone()),
             ("state", word(&device.state)),
-            ("model", dash(&device.model)),
-            ("OS", dash(&device.os_version)),
+            ("name", device.about.name.clone()),
+            ("model", model(device)),
+            ("OS", system(device)),
             ("supervised", supervised.to_owned()),
             ("person", device.person.clone()),
             ("ownership", device.ownership.map(|ownership| word(&ownership)).unwrap_or_default()),
@@ -167,6 +150,10 @@ fn show(detail: &DeviceDetailView, page: &Page) -> String {
             ("groups", detail.groups.join(", ")),
             ("enrolled", page.time(device.enrolled_at)),
             ("last seen", page.time(device.last_seen)),
+            ("does not answer", silence(device)),
+            ("free space", space(device)),
+            ("App Store", account(device)),
+            ("told this", device.about.inventory_at.map(|at| page.time(at)).unwrap_or_default()),
             ("push problem", device.push_problem.clone()),
             ("identity until", page.time(device.identity_expires_at)),
             ("apps", format!("{} installed of {} wanted", device.apps_installed, device.apps_wanted)),
@@ -195,6 +182,40 @@ fn declarations(declaring: &DeclaringView) -> String {
     }
 }
 
+fn model(device: &DeviceView) -> String {
+    match device.about.model_name.as_str() {
+        "" => dash(&device.model),
+        name => format!("{name} ({})", device.model),
+    }
+}
+
+fn system(device: &DeviceView) -> String {
+    format!("{} {}", device.about.platform, dash(&device.os_version)).trim().to_owned()
+}
+
+fn silence(device: &DeviceView) -> String {
+    match device.about.contact {
+        ContactView::None | ContactView::Ok => "",
+        ContactView::Silent => "silent: it is pushed again and again, and does not come",
+        ContactView::Missing => "missing: not heard of for long, or its push token is dead",
+    }
+    .to_owned()
+}
+
+fn space(device: &DeviceView) -> String {
+    let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
+    match (device.about.available, device.about.capacity) {
+        (Some(available), Some(capacity)) => format!("{} of {}", gigabytes(available), gigabytes(capacity)),
+        (Some(available), None) => gigabytes(available),
+        _ => String::new(),
+    }
+}
+
+fn account(device: &DeviceView) -> String {
+    let account = device.about.store_account;
+    account.map_or("", |signed_in| if signed_in { "somebody is signed in" } else { "nobody is signed in" }).to_owned()
+}
+
 fn commands(commands: &[CommandView], page: &Page) -> String {
     let mut grid = Grid::new(&["COMMAND", "ABOUT", "STATE", "?QUEUED", "?ANSWERED", "~ERROR"]);
     for command in commands {
@@ -211,12 +232,12 @@ fn commands(commands: &[CommandView], page: &Page) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::cli::tests::{page, time};
-    use crate::operations::view::DeviceState;
+    use crate::operations::view::{AboutView, DeviceState};
 
-    fn device(serial: &str, push_problem: &str) -> DeviceView {
+    pub fn device(serial: &str, push_problem: &str) -> DeviceView {
         DeviceView {
             serial: serial.to_owned(),
             udid: "00008020-000A".to_owned(),
@@ -234,25 +255,17 @@ mod tests {
             queue: 2,
             apps_wanted: 3,
             apps_installed: 1,
+            about: AboutView {
+                name: "Lab 7".to_owned(),
+                model_name: "iPad (10th generation)".to_owned(),
+                platform: "iOS".to_owned(),
+                contact: ContactView::Ok,
+                capacity: Some(64_000_000_000),
+                available: Some(20_500_000_000),
+                store_account: Some(false),
+                ..AboutView::default()
+            },
         }
-    }
-
-    #[test]
-    fn devices_are_listed_and_one_without_a_serial_by_its_udid() {
-        let expected = "\
-SERIAL         STATE     MODEL      OS    APPS  QUEUE  LAST SEEN  PERSON              PROBLEM
-C02            enrolled  iPad13,18  18.1   1/3      2  -          p.osei@example.org
-00008020-000A  enrolled  iPad13,18  18.1   1/3      2  -          p.osei@example.org  the push token is old";
-        assert_eq!(list(&[device("C02", ""), device("", "the push token is old")], &page(None)), expected);
-    }
-
-    #[test]
-    fn in_a_narrow_terminal_only_sentences_wrap() {
-        let problem = "Apple says that the push token belongs to another topic, so the device must enrol again";
-        let listed = list(&[device("C02", problem)], &page(Some(90)));
-        assert!(listed.lines().count() > 2, "{listed}");
-        assert!(listed.lines().all(|line| line.chars().count() <= 90), "{listed}");
-        assert!(listed.contains("C02     enrolled  iPad13,18"), "{listed}");
     }
 
     #[test]
@@ -271,6 +284,8 @@ C02            enrolled  iPad13,18  18.1   1/3      2  -          p.osei@example
             groups: vec![],
             pairs: vec![],
             declarations: None,
+            installed: vec![],
+            installed_at: None,
             commands: vec![command],
         };
         let shown = show(&detail, &page(None));
@@ -279,5 +294,7 @@ COMMAND             ABOUT      STATE  QUEUED            ANSWERED          ERROR
 InstallApplication  361309726  error  2026-11-02 06:00  2026-11-02 06:01  MCMDMErrorDomain 12026: no licence";
         assert!(shown.ends_with(expected), "{shown}");
         assert!(shown.contains("supervised:      not known yet\n"), "{shown}");
+        assert!(shown.contains("free space:      20.5 GB of 64.0 GB\n"), "{shown}");
+        assert!(shown.contains("(iPad13,18") && shown.contains("OS:              iOS 18.1\n"), "{shown}");
     }
 }

@@ -42,7 +42,7 @@ fn render(status: &StatusView, page: &Page) -> String {
             ("running since", page.time(status.started_at)),
             ("state", status.paused.as_ref().map_or_else(|| "working".to_owned(), |pause| paused(pause, page))),
             ("locations", status.locations.to_string()),
-            ("devices", status.devices.to_string()),
+            ("devices", devices(status)),
             ("deployments", status.deployments.to_string()),
             ("notifications", notifications(status)),
         ],
@@ -54,6 +54,13 @@ fn render(status: &StatusView, page: &Page) -> String {
         text.push_str(&problems.join("\n"));
     }
     text
+}
+
+fn devices(status: &StatusView) -> String {
+    match status.silent {
+        0 => status.devices.to_string(),
+        silent => format!("{}, of which {silent} do not answer (vppd device list --silent 1d)", status.devices),
+    }
 }
 
 fn notifications(status: &StatusView) -> String {
@@ -83,6 +90,7 @@ mod tests {
             paused: Some(pause),
             locations: 2,
             devices: 310,
+            silent: 3,
             deployments: 4,
             notified: 1,
             problems: vec!["the content token of Leeds expires in 5 days".to_owned()],
@@ -92,7 +100,7 @@ vppd:           0.1.0
 running since:  2026-11-02 06:00
 state:          paused since 2026-11-02 06:30 by root: exams
 locations:      2
-devices:        310
+devices:        310, of which 3 do not answer (vppd device list --silent 1d)
 deployments:    4
 notifications:  on for 1 of 2 locations
 

@@ -5,6 +5,7 @@ use clap::Args;
 use super::Session;
 use super::app::title;
 use super::output::Page;
+use super::spreadsheet::csv;
 use super::table::{Grid, count, word};
 use crate::operations::view::WasteView;
 
@@ -65,11 +66,9 @@ fn list(apps: &[WasteView], page: &Page) -> String {
 }
 
 fn written(apps: &[WasteView]) -> anyhow::Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(["adamId", "name", "holder", "whose", "location", "since", "why", "advice"])?;
-    for app in apps {
-        for holder in &app.holders {
-            let cells = [
+    let rows = apps.iter().flat_map(|app| {
+        app.holders.iter().map(|holder| {
+            [
                 app.adam_id.clone(),
                 app.name.clone(),
                 holder.holder.clone(),
@@ -78,16 +77,10 @@ fn written(apps: &[WasteView]) -> anyhow::Result<Vec<u8>> {
                 holder.since.to_string(),
                 holder.why.clone(),
                 holder.advice.clone(),
-            ];
-            writer.write_record(cells.map(harmless))?;
-        }
-    }
-    writer.into_inner().map_err(|error| anyhow::anyhow!("the CSV cannot be written: {error}"))
-}
-
-/// A spreadsheet takes what begins with such a sign for a formula.
-fn harmless(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
+            ]
+        })
+    });
+    csv(["adamId", "name", "holder", "whose", "location", "since", "why", "advice"], rows)
 }
 
 #[cfg(test)]

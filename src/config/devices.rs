@@ -4,7 +4,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::duration::seconds;
+use super::duration::{days, seconds};
 use super::reader::Section;
 use super::url;
 
@@ -30,6 +30,10 @@ pub struct Devices {
     pub request_timeout: Duration,
     /// A connection on which nothing is asked for so long is closed.
     pub idle_timeout: Duration,
+    /// How often a device is asked what it is and has.
+    pub inventory_interval: Duration,
+    /// A device that was not heard of for so long is shown as missing.
+    pub missing_after: Duration,
 }
 
 impl Default for Devices {
@@ -46,6 +50,8 @@ impl Default for Devices {
             max_connections_per_address: 10_000,
             request_timeout: seconds(30),
             idle_timeout: seconds(60),
+            inventory_interval: days(1),
+            missing_after: days(30),
         }
     }
 }
@@ -80,6 +86,8 @@ impl Devices {
             max_connections_per_address: section.number("max-connections-per-address", half, 1..=1_000_000),
             request_timeout: section.interval("request-timeout", default.request_timeout),
             idle_timeout: section.interval("idle-timeout", default.idle_timeout),
+            inventory_interval: section.interval("inventory-interval", default.inventory_interval),
+            missing_after: section.interval("missing-after", default.missing_after),
         };
         section.both_or_neither("certificate", "key", "without them vppd makes its own certificate");
         if section.has("ca") && !section.has("certificate") {

@@ -135,7 +135,7 @@ impl fmt::Display for Version {
 
 /// The platform of a model, by what Apple's devices call themselves (`iPad13,18`); empty when that tells nothing.
 pub fn platform(model: &str) -> &'static str {
-    const FAMILIES: [(&str, &str); 11] = [
+    const FAMILIES: [(&str, &str); 12] = [
         ("iPhone", "iOS"),
         ("iPad", "iOS"),
         ("iPod", "iOS"),
@@ -147,6 +147,7 @@ pub fn platform(model: &str) -> &'static str {
         ("Apple Watch", "watchOS"),
         ("Mac", "macOS"),
         ("iMac", "macOS"),
+        ("VirtualMac", "macOS"),
     ];
     FAMILIES.iter().find(|(family, _)| model.starts_with(family)).map_or("", |(_, platform)| platform)
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use super::declarations::answer;
 use super::device_index::Pinned;
-use super::{OperationError, Shared, notify_after};
+use super::{OperationError, Shared, inventory, notify_after};
 use crate::mdm::checkin::{Authenticate, Checkin, DeviceId as WireId, Enrollment, TokenUpdate};
-use crate::mdm::command::{Command, DeviceInformation, ManagedApplicationList};
+use crate::mdm::command::Command;
 use crate::mdm::identity::certificate;
 use crate::mdm::identity::signature::SignerCertificate;
 use crate::mdm::identity::site::SiteIdentity;
 use crate::model::{DeviceId, SerialNumber};
-use crate::store::{StoreError, Write, commands, devices, enrolments, pairs};
+use crate::store::{self, StoreError, Write, commands, devices, enrolments, pairs};
 
 /// What the door answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,6 +191,7 @@ async fn authenticate(
             enrolments::bind(w, &authenticated.fingerprint, id)?;
             commands::withdraw_all(w, id, now)?;
             pairs::forget_apps(w, id, now)?;
+            store::inventory::forget_apps(w, id)?;
             let pin = devices::Pin {
                 id,
                 udid: authenticated.udid.clone(),
@@ -272,22 +273,14 @@ fn whose(
 
 async fn token_update(context: &Shared, id: DeviceId, message: TokenUpdate) -> Result<Answer, OperationError> {
     let now = context.clock.now();
-    let questions = [
-        (context.entropy.uuid().to_string(), Command::DeviceInformation(DeviceInformation::for_licensing())),
-        (
-            context.entropy.uuid().to_string(),
-            Command::ManagedApplicationList(ManagedApplicationList { identifiers: Vec::new() }),
-        ),
-    ];
+    let uuids = [context.entropy.uuid().to_string(), context.entropy.uuid().to_string()];
     let (index, plan_now, wake_now) = (context.index.clone(), context.plan_now.clone(), context.wake_now.clone());
     let first = context
         .store
         .write(move |w| -> Result<Option<devices::Device>, OperationError> {
             let first = devices::token_update(w, id, &message.token, &message.push_magic, now)?;
             if first {
-                for (uuid, command) in &questions {
-                    queue(w, id, uuid, command, None, now)?;
-                }
+                inventory::queue(w, id, &uuids, now)?;
                 notify_after(w, &plan_now);
             }
             notify_after(w, &wake_now);
@@ -313,6 +306,7 @@ async fn check_out(context: &Shared, id: DeviceId) -> Result<Answer, OperationEr
             devices::check_out(w, id, now)?;
             commands::withdraw_all(w, id, now)?;
             pairs::forget_apps(w, id, now)?;
+            store::inventory::forget_apps(w, id)?;
             w.after_commit(move || index.remove(id));
             notify_after(w, &plan_now);
             devices::by_id(w, id)

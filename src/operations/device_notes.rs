@@ -7,10 +7,10 @@ use rusqlite::Connection;
 use super::people::find;
 use super::view::{DeviceEditRequest, DeviceNoteView};
 use super::{OperationError, Shared, notify_after, serials};
-use crate::model::{DeviceId, PersonId, Source};
+use crate::model::{DeviceId, Ownership, PersonId, Source};
 use crate::store::device_notes::{self, Note};
 use crate::store::membership::Membership;
-use crate::store::{StoreError, audit, groups, persons};
+use crate::store::{StoreError, audit, devices, groups, inventory, persons};
 
 /// Most tags of a device, and their longest, in bytes.
 const MOST_TAGS: usize = 50;
@@ -41,12 +41,22 @@ pub async fn edit(
             note.tags = tags.unwrap_or(note.tags);
             if note != old {
                 device_notes::put(w, &note)?;
+                if note.ownership == Ownership::Personal && old.ownership != Ownership::Personal {
+                    forget_private_apps(w, serial.as_str())?;
+                }
                 audit::write(w, now, &who, "device edited", serial.as_str())?;
                 notify_after(w, &plan_now);
             }
             Ok(view(w, note)?)
         })
         .await
+}
+
+/// A device has become a personal one: only its managed apps are anybody's business, and it is asked for these anew.
+fn forget_private_apps(connection: &Connection, serial: &str) -> Result<(), StoreError> {
+    let Some(device) = devices::id_by_serial(connection, serial)? else { return Ok(()) };
+    inventory::forget_apps(connection, device)?;
+    inventory::ask_anew(connection, device)
 }
 
 /// What is said of a device.

@@ -388,7 +388,7 @@ fn checked_description(text: &str) -> Result<String, OperationError> {
 }
 
 /// The rule as it is kept: as it prints.
-fn checked_rule(text: &str) -> Result<String, OperationError> {
+pub(super) fn checked_rule(text: &str) -> Result<String, OperationError> {
     Rule::parse(text).map(|rule| rule.to_string()).map_err(|error| {
         let rest: String = text.chars().skip(error.column - 1).take(20).collect();
         let place = if rest.trim().is_empty() { "at its end".to_owned() } else { format!("at \"{rest}\"") };

@@ -1,9 +1,9 @@
 //! Housekeeping: what is kept in memory goes to disk once a minute, what comes to its end is warned of, and
-//! what is long over is forgotten; what has become unused is noted, and who was silent for long is asked.
+//! what is long over is forgotten; what has become unused is noted, and devices are asked what they are and have.
 
 use std::time::Duration;
 
-use super::{OperationError, Shared, alerts, clock_watch, directory, doctor, roll_call, shortage, waste};
+use super::{OperationError, Shared, alerts, clock_watch, directory, doctor, inventory, shortage, waste};
 use crate::schedule::KEPT;
 use crate::store::{
     self, commands, devices, events, history, metadata, notifications, tasks, timeline, times, user_events,
@@ -64,12 +64,12 @@ async fn round(context: &Shared, number: u32) -> Result<(), OperationError> {
         alerts::watch_expiry(context).await?;
         shortage::watch(context).await?;
         directory::let_go(context).await?;
+        inventory::ask(context).await?;
     }
     if number.is_multiple_of(CLEAN_EVERY) {
         let now = context.clock.now();
         context.store.write_bulk(move |w| times::alive(w, now)).await?;
         waste::look(context).await?;
-        roll_call::ask(context).await?;
         if context.clock_watch.is_settled(&context.clock) {
             clean_up(context).await?;
         }

@@ -12,7 +12,7 @@ use super::catalogue::Catalogue;
 use super::notifications::channel;
 use super::reconcile::{Planned, make_plan};
 use super::view::*;
-use super::{OperationError, Shared, declarations, device_notes, groups};
+use super::{OperationError, Shared, declarations, device_list, device_notes, groups};
 use crate::clock::after;
 use crate::config::{Sync, show_duration};
 use crate::licensing::explain::{Names, explain};
@@ -22,7 +22,8 @@ use crate::model::{App, DeviceId};
 use crate::schedule::{Pace, next_sync};
 use crate::store::locations::{Location, TokenState as Kept};
 use crate::store::{
-    self, StoreError, appliance, assets, assignments, channels, commands, devices, enrolments, locations, pairs, tasks,
+    self, StoreError, appliance, assets, assignments, channels, commands, devices, enrolments, inventory, locations,
+    pairs, tasks,
 };
 
 pub use self::plan::plan;
@@ -36,13 +37,17 @@ const COMMANDS: u32 = 30;
 /// The daemon at a glance.
 pub async fn status(context: &Shared) -> Result<StatusView, OperationError> {
     let (us, settings, now) = (context.mdm_id.clone(), context.config().sync.clone(), context.clock.now());
-    let (paused, tokens, devices, deployments) = context
+    let config = context.config();
+    let (pauses, missing_before) =
+        (config.apns.repeat_after.len(), now.checked_sub(config.devices.missing_after).unwrap_or(Timestamp::MIN));
+    let (paused, tokens, (devices, silent), deployments) = context
         .store
         .read(move |c| -> Result<_, OperationError> {
             let tokens: Vec<TokenView> =
                 locations::all(c)?.iter().map(|l| token_view(c, l, &us, &settings, now)).collect::<Result<_, _>>()?;
             let paused = appliance::load(c)?.paused;
-            Ok((paused, tokens, devices::count_enrolled(c, None)?, crate::store::deployments::all(c)?.len()))
+            let devices = (devices::count_enrolled(c, None)?, devices::count_silent(c, pauses, missing_before)?);
+            Ok((paused, tokens, devices, crate::store::deployments::all(c)?.len()))
         })
         .await?;
     let mut problems = Vec::new();
@@ -71,6 +76,7 @@ pub async fn status(context: &Shared) -> Result<StatusView, OperationError> {
         paused: paused.map(|pause| PauseView { since: pause.since, by: pause.by, reason: pause.reason }),
         locations: tokens.len(),
         devices: devices as usize,
+        silent: silent as usize,
         deployments,
         notified: tokens.iter().filter(|token| token.notifications.state == NotificationState::On).count(),
         problems,
@@ -342,6 +348,17 @@ impl Seen {
         }
     }
 
+    /// The devices on which an app stands at a stage; any app, or any stage, where none is named.
+    pub(super) fn with_app(&self, adam_id: Option<&str>, stage: Option<Stage>) -> HashSet<DeviceId> {
+        let loaded = &self.planned.loaded;
+        let fits = |step: &&PairStep| {
+            adam_id.is_none_or(|id| loaded.snapshot.products[step.product as usize].adam_id == id)
+                && stage.is_none_or(|it| self::stage(step.step, self.pair(step.product, step.device)) == it)
+        };
+        let steps = self.planned.plan.steps.iter().filter(fits);
+        steps.filter_map(|step| loaded.behind.devices[step.device as usize]).collect()
+    }
+
     fn pairs_of(&self, wanted: impl Fn(&PairStep) -> bool) -> Vec<PairView> {
         self.planned.plan.steps.iter().filter(|step| wanted(step)).map(|step| self.view(step)).collect()
     }
@@ -517,16 +534,22 @@ pub async fn device(context: &Shared, name: String) -> Result<DeviceDetailView, 
     let id = found.id;
     let groups = context.store.read(move |c| device_notes::groups_of(c, id)).await?;
     let declarations = context.store.read(move |c| declarations::view(c, id)).await?;
+    let told = context.store.read(move |c| -> Result<_, StoreError> {
+        Ok((device_list::installed(c, &found)?, inventory::get(c, id)?.apps_at))
+    });
+    let (installed, installed_at) = told.await?;
     Ok(DeviceDetailView {
         device,
         groups,
+        installed,
+        installed_at,
         pairs: seen.pairs_of(|step| Some(step.device) == place),
         declarations,
         commands: commands.into_iter().map(command_view).collect(),
     })
 }
 
-async fn device_views(
+pub(super) async fn device_views(
     context: &Shared,
     seen: &Seen,
     only: Option<DeviceId>,
@@ -541,7 +564,7 @@ async fn device_views(
             tally.1 += u64::from(stage == Stage::Installed);
         }
     }
-    let index = context.index.clone();
+    let (index, config, now) = (context.index.clone(), context.config(), context.clock.now());
     context
         .store
         .read(move |c| -> Result<Vec<DeviceView>, OperationError> {
@@ -550,12 +573,15 @@ async fn device_views(
                 None => devices::all(c)?,
             };
             let said = device_notes::Said::load(c)?;
+            let about = device_list::About::load(c, &config, now)?;
             all.into_iter()
                 .map(|device| {
                     let identity = enrolments::identity(c, &device.fingerprint)?;
                     let (apps_wanted, apps_installed) = tallies.get(&device.id).copied().unwrap_or_default();
                     let (person, note) = said.of(&device.serial);
+                    let last_seen = index.last_seen(device.id).max(device.last_seen);
                     Ok(DeviceView {
+                        about: about.of(&device, last_seen),
                         person,
                         ownership: note.map(|note| note.ownership),
                         tags: note.map(|note| note.tags.clone()).unwrap_or_default(),
@@ -573,7 +599,7 @@ async fn device_views(
                         os_version: device.facts.os_version,
                         supervised: device.facts.supervised,
                         enrolled_at: device.enrolled_at,
-                        last_seen: index.last_seen(device.id).max(device.last_seen),
+                        last_seen,
                         push_problem: device.push.problem,
                         identity_expires_at: identity.map(|identity| identity.not_after),
                         queue: commands::open(c, device.id)?.len() as u64,

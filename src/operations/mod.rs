@@ -15,7 +15,8 @@
 //! - from outside: [`notifications`] of Apple's, which are hints of what to read.
 //! - with care: [`safety`] holds a plan that would take back too much; [`shortage`] tells what runs out.
 //! - for bad days: [`backup`] and [`restore`], [`master_key`], [`doctor`]; [`clock_watch`] for clocks that jump.
-//! - beside: [`alerts`] tell an administrator what needs a person; [`housekeeping`] forgets what is over.
+//! - beside: [`alerts`] tell an administrator what needs a person; [`housekeeping`] forgets what is over; [`inventory`] asks
+//!   devices what they are and have, [`device_list`] finds them by it.
 //! - for people to read: [`metadata`] asks Apple's stores what apps are called, [`catalogue`] finds them by it;
 //!   [`subscriptions`] are read and shown.
 //! - outwards: [`waste`] tells which licences nobody uses, [`differences`] explains what Apple, vppd and devices do not agree
@@ -32,6 +33,7 @@ pub mod declarations;
 pub mod declared;
 pub mod deployments;
 mod device_index;
+pub mod device_list;
 pub mod device_notes;
 pub mod device_removal;
 pub mod differences;
@@ -43,6 +45,7 @@ pub mod explain;
 pub mod files;
 pub mod groups;
 pub mod housekeeping;
+pub mod inventory;
 pub mod keys;
 pub mod licences;
 pub mod locations;
@@ -56,7 +59,6 @@ pub mod reclaim;
 pub mod reconcile;
 pub mod report;
 pub mod restore;
-pub mod roll_call;
 pub mod safety;
 pub mod serials;
 pub mod shortage;

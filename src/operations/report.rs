@@ -11,14 +11,14 @@ use super::checkin::{self, Answer};
 use super::device_index::Pinned;
 use super::locations::Workers;
 use super::pause::HELD_BACK;
-use super::{OperationError, Shared, declarations, notify_after};
+use super::{OperationError, Shared, declarations, inventory, notify_after};
 use crate::licensing::progress::{Fact, Meaning, Patience, Progress, Word, advance};
 use crate::mdm::command::{Command, Priority};
 use crate::mdm::identity::signature::SignerCertificate;
 use crate::mdm::outcome::{self, Asked, Outcome};
 use crate::mdm::queue::{self, Cycle, Queued, State};
 use crate::mdm::report::{AppStatus, ErrorLink, Report, Status};
-use crate::model::{App, Cause, DeviceId, SerialNumber};
+use crate::model::{App, Cause, CommandUuid, DeviceId};
 use crate::store::alerts::NewAlert;
 use crate::store::commands::{self, CommandState};
 use crate::store::notifications::Hint;
@@ -58,12 +58,13 @@ pub async fn handle(context: &Shared, report: Report, signer: &SignerCertificate
         cycle.clone()
     });
     let (index, patience) = (context.index.clone(), context.patience());
+    let fresh = context.entropy.uuid().to_string();
     let (plan_now, wake_now) = (context.plan_now.clone(), context.wake_now.clone());
     let workers = context.workers.clone();
     let next = context
         .store
         .write(move |w| -> Result<_, OperationError> {
-            if take_result(w, id, &report, &patience, &workers, now)? {
+            if take_result(w, id, &report, fresh, &patience, &workers, now)? {
                 notify_after(w, &plan_now);
             }
             let next = next_command(w, id, &mut cycle, now)?;
@@ -119,11 +120,12 @@ fn next_command(
     Ok(Some((chosen.uuid.clone(), command.encode(&chosen.uuid))))
 }
 
-/// Takes the result of a command; true when a plan may look different now.
+/// Takes the result of a command, which may lead to a question with the uuid `fresh`; true when a plan may look different now.
 fn take_result(
     w: &Write<'_>,
     id: DeviceId,
     report: &Report,
+    fresh: CommandUuid,
     patience: &Patience,
     workers: &Arc<Workers>,
     now: Timestamp,
@@ -177,7 +179,8 @@ fn take_result(
         "DeclarativeManagement" => declarations::answered(w, id, &report.status, patience, now)?,
         "RemoveApplication" => took_remove(w, &command, report, &error, patience, now)?,
         "ManagedApplicationList" => took_list(w, id, report, &error, patience, now)?,
-        "DeviceInformation" => took_facts(w, id, report, now)?,
+        "DeviceInformation" => inventory::took_facts(w, id, report, fresh, now)?,
+        "InstalledApplicationList" => inventory::took_apps(w, &command, report, now)?,
         _ => {}
     }
     Ok(true)
@@ -415,34 +418,6 @@ fn nothing_learnt(
             pair.progress = advance(&pair.progress, &Fact::NotTold { reason: reason.into() }, now, patience);
             pairs::put(w, &pair, now)?;
         }
-    }
-    Ok(())
-}
-
-fn took_facts(w: &Write<'_>, id: DeviceId, report: &Report, now: Timestamp) -> Result<(), OperationError> {
-    let Ok(told) = report.device_facts() else { return Ok(()) };
-    let facts = devices::Facts {
-        name: told.device_name.unwrap_or_default(),
-        model: told.model_name.or(told.model).unwrap_or_default(),
-        product_name: told.product_name.unwrap_or_default(),
-        os_version: told.os_version.unwrap_or_default(),
-        build_version: told.build_version.unwrap_or_default(),
-        supervised: told.is_supervised,
-    };
-    let before = devices::by_id(w, id)?.map(|device| device.facts.os_version).unwrap_or_default();
-    let other_system = !facts.os_version.is_empty() && facts.os_version != before;
-    devices::learn(w, id, &facts)?;
-    if other_system {
-        // What did not run on the old system is tried on the new one.
-        for mut pair in pairs::of_device(w, id)? {
-            if pair.progress.app == App::Failed && pair.progress.cause == Some(Cause::NotSupported) {
-                pair.progress = Progress { app: App::InstallRetry, ..Progress::default() };
-                pairs::put(w, &pair, now)?;
-            }
-        }
-    }
-    if let Some(serial) = told.serial_number.as_deref().and_then(SerialNumber::read) {
-        devices::learn_serial(w, id, serial.as_str())?;
     }
     Ok(())
 }

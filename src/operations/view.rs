@@ -53,6 +53,9 @@ pub struct StatusView {
     pub paused: Option<PauseView>,
     pub locations: usize,
     pub devices: usize,
+    /// Of these, silent or missing ones.
+    #[serde(default)]
+    pub silent: usize,
     pub deployments: usize,
     /// Locations of which Apple notifies vppd.
     pub notified: usize,

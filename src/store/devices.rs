@@ -397,3 +397,13 @@ pub fn count_enrolled(connection: &Connection, serial: Option<&str>) -> Result<u
     let sql = "SELECT count(*) FROM device WHERE state = 'enrolled' AND (?1 IS NULL OR serial = ?1)";
     Ok(row(connection, sql, [serial], |row| Ok(row.get::<_, i64>(0)?))?.unwrap_or(0).max(0) as u64)
 }
+
+/// How many enrolled devices do not answer: pushed more often than there are pauses between pushes, known no more to APNs, or
+/// not heard of since `missing_before`.
+pub fn count_silent(connection: &Connection, pauses: usize, missing_before: Timestamp) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM device WHERE state = 'enrolled' AND (coalesce(last_seen, 0) <= ?2
+        OR push_dead_since > last_seen OR (pushes > ?1 AND pushed_at > last_seen))";
+    let pauses = i64::try_from(pauses).unwrap_or(i64::MAX);
+    let count = row(connection, sql, params![pauses, micros(missing_before)], |row| Ok(row.get::<_, i64>(0)?))?;
+    Ok(count.unwrap_or(0).max(0) as u64)
+}

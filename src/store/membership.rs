@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::{StoreError, device_notes, groups, persons, row, rows};
 use crate::licensing::membership::{DeviceFacts, Rule, platform};
-use crate::model::{DeviceId, GroupId, GroupKind, Ownership, PersonId};
+use crate::model::{self, DeviceId, GroupId, GroupKind, Ownership, PersonId};
 
 /// A device that has enrolled at some time.
 #[derive(Debug, Clone)]
@@ -69,7 +69,10 @@ impl Known {
             facts: DeviceFacts {
                 platform: system,
                 serial,
-                models: [product, model].into_iter().filter(|text| !text.is_empty()).collect(),
+                models: [model::model_name(&product).unwrap_or_default().to_owned(), product, model]
+                    .into_iter()
+                    .filter(|text| !text.is_empty())
+                    .collect(),
                 os: row.get(6)?,
                 supervised: row.get(7)?,
                 ownership: note.map_or(Ownership::Organisation, |note| note.ownership).word().to_owned(),

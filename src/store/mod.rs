@@ -33,6 +33,7 @@ mod error;
 pub mod events;
 pub mod groups;
 pub mod history;
+pub mod inventory;
 pub mod locations;
 mod marks;
 pub mod membership;

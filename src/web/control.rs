@@ -25,10 +25,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::request::in_time;
 use crate::operations::tokens::{manage, removal};
-use crate::operations::view::{AppQuery, ErrorBody};
+use crate::operations::view::{AppQuery, DeviceQuery, ErrorBody};
 use crate::operations::{
-    Kind, OperationError, Shared, alerts, backup, catalogue, deployments, differences, doctor, enrol, explain, look,
-    pause, safety, shortage, subscriptions, sync, tasks, tokens,
+    Kind, OperationError, Shared, alerts, backup, catalogue, deployments, device_list, differences, doctor, enrol,
+    explain, look, pause, safety, shortage, subscriptions, sync, tasks, tokens,
 };
 
 /// `?all=true` on a list of alerts: those that have passed, too.
@@ -130,7 +130,12 @@ pub fn router(context: Shared) -> Router {
                 reply(subscriptions::list(&c, query.0.location).await)
             }),
         )
-        .route("/devices", get(|State(c): State<Shared>| async move { reply(look::devices(&c).await) }))
+        .route(
+            "/devices",
+            get(|State(c): State<Shared>, query: Query<DeviceQuery>| async move {
+                reply(device_list::list(&c, query.0).await)
+            }),
+        )
         .route(
             "/devices/{name}",
             get(|State(c): State<Shared>, Segment(name): Segment<String>| async move {

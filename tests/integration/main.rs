@@ -25,6 +25,7 @@ mod exits;
 mod foreign_tools;
 mod fuzz_seeds;
 mod independent;
+mod inventory;
 mod journey;
 mod lag;
 mod layers;

@@ -102,6 +102,11 @@ impl PushHistory {
     }
 }
 
+/// Whether a device that has not come after so many pushes counts as silent: each wait has passed once.
+pub fn is_silent(unanswered: u32, intervals: &[Duration]) -> bool {
+    usize::try_from(unanswered).unwrap_or(usize::MAX) > intervals.len()
+}
+
 fn interval(intervals: &[Duration], unanswered: u32) -> Duration {
     let index = usize::try_from(unanswered.saturating_sub(1)).unwrap_or(usize::MAX);
     intervals.get(index).or(intervals.last()).copied().unwrap_or(DAY)

@@ -32,6 +32,81 @@ pub struct DeviceView {
     pub queue: u64,
     pub apps_wanted: u64,
     pub apps_installed: u64,
+    #[serde(flatten, default)]
+    pub about: AboutView,
+}
+
+/// What a device has told of itself, and how it answers; part of [`DeviceView`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AboutView {
+    /// What its person calls it.
+    pub name: String,
+    /// What people call the model; empty for one that is newer than vppd.
+    pub model_name: String,
+    /// `iOS`, `macOS`, ...; empty when the model is not known.
+    pub platform: String,
+    pub build_version: String,
+    /// Enrolled by its person: it tells neither UDID nor serial number.
+    pub user_enrolment: bool,
+    pub contact: ContactView,
+    /// Bytes; `None`, here and below: not told.
+    pub capacity: Option<u64>,
+    /// Bytes.
+    pub available: Option<u64>,
+    /// Somebody is signed in to the App Store.
+    pub store_account: Option<bool>,
+    /// A Shared iPad.
+    pub multi_user: Option<bool>,
+    /// It waits in its assistant to be set up.
+    pub awaiting_configuration: Option<bool>,
+    /// When it told this.
+    pub inventory_at: Option<Timestamp>,
+}
+
+/// Whether an enrolled device answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContactView {
+    /// It is not enrolled.
+    #[default]
+    None,
+    Ok,
+    /// Every pause between pushes has passed, and it has not come; it is pushed on.
+    Silent,
+    /// Not heard of for `[devices] missing-after`, or APNs does not know its token any more.
+    Missing,
+}
+
+/// `GET /v1/devices?...`: devices to which all of this applies.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct DeviceQuery {
+    /// A rule, as groups have it.
+    pub rule: Option<String>,
+    /// The name of a group that they are in.
+    pub group: Option<String>,
+    /// Enrolled, and not heard of for so long: `7d`.
+    pub silent: Option<String>,
+    pub contact: Option<ContactView>,
+    /// By number, bundle id or name: it is wanted there, or being taken away.
+    pub app: Option<String>,
+    /// Where that app stands, or any.
+    pub stage: Option<String>,
+}
+
+/// An app on a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstalledAppView {
+    pub bundle_id: String,
+    /// What the device calls it.
+    pub name: String,
+    pub version: String,
+    pub managed: bool,
+    /// Empty for one that vppd has not put there.
+    pub adam_id: String,
+    /// Bytes, with its data.
+    pub size: Option<u64>,
+    pub update_available: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +131,12 @@ pub struct DeviceDetailView {
     /// How it stands to declarations; absent when it was never asked.
     #[serde(default)]
     pub declarations: Option<DeclaringView>,
+    /// All apps that the device has told of; of a personal one the managed ones.
+    #[serde(default)]
+    pub installed: Vec<InstalledAppView>,
+    /// When it told them.
+    #[serde(default)]
+    pub installed_at: Option<Timestamp>,
     /// The queue and the latest answers, newest first.
     pub commands: Vec<CommandView>,
 }
