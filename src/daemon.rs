@@ -38,7 +38,7 @@ use crate::operations::{
 };
 use crate::proxy::Proxy;
 use crate::secret::Sealer;
-use crate::store::{Store, appliance, devices};
+use crate::store::{Store, appliance, devices, identities};
 use crate::web::{control, listener, notifications, tls};
 use systemd::tell;
 
@@ -144,6 +144,8 @@ impl Daemon {
         for pin in store.read(devices::pins).await? {
             index.put(pin);
         }
+        let now = clock.now();
+        index.revoke(store.read(move |c| identities::revoked(c, now)).await?);
         let control = control::bind(&config.server.control_socket, &config.server.control_group)
             .with_context(|| format!("the control socket {}", config.server.control_socket.display()))?;
         let devices = systemd::device_socket(config.devices.listen).await?;

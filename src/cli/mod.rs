@@ -23,6 +23,7 @@ mod files;
 mod foreign_users;
 mod generate;
 mod group;
+mod identity;
 mod output;
 mod person;
 mod plan;
@@ -128,6 +129,9 @@ pub enum Command {
     /// Show enrolled devices, and say whose they are
     #[command(subcommand)]
     Device(device::Command),
+    /// Show, renew and revoke the certificates with which devices prove who they are
+    #[command(subcommand)]
+    Identity(identity::Command),
     /// Make enrolment profiles for devices
     #[command(subcommand)]
     Enrol(enrol::Command),
@@ -234,6 +238,7 @@ async fn ask(command: Command, session: &Session) -> anyhow::Result<()> {
         Command::Subscription(command) => subscription::run(command, session).await,
         Command::Device(command) => device::run(command, session).await,
         Command::Enrol(command) => enrol::run(command, session).await,
+        Command::Identity(command) => identity::run(command, session).await,
         Command::Deploy(command) => deploy::run(command, session).await,
         Command::Export(arguments) => export::run(arguments, session).await,
         Command::Apply(arguments) => apply::run(arguments, session).await,

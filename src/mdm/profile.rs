@@ -1,4 +1,5 @@
-//! The profile that enrols a device: our root certificates, an identity by SCEP, and the management itself.
+//! The profile that enrols a device, or renews its identity: our root certificates, an identity by SCEP or ACME, and the
+//! management itself.
 //!
 //! Pure: all ids, addresses and secrets are given. Whoever gives the profile away signs it or not. The identifiers are
 //! derived from the host name and must stay the same for ever, because a renewed profile replaces the old one by them.
@@ -19,6 +20,9 @@ pub const CONTENT_TYPE: &str = "application/x-apple-aspen-config";
 
 /// Both signing and encryption.
 const KEY_USAGE: u64 = 5;
+/// `UsageFlags` of an ACME payload.
+const SIGNING: u64 = 1;
+const CLIENT_AUTHENTICATION: &str = "1.3.6.1.5.5.7.3.2";
 
 /// A root certificate which the device shall trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,10 +47,10 @@ pub struct EnrolmentProfile {
     pub check_in_url: String,
     /// The device signs each message; otherwise its TLS client certificate must do.
     pub sign_message: bool,
-    pub scep_url: String,
+    /// What the device may be told to do. A renewal may take rights away, and give none.
+    pub access_rights: u64,
+    pub source: IdentitySource,
     pub anchors: Vec<Anchor>,
-    /// SHA-256 of the certificate of the authority that answers SCEP.
-    pub ca_fingerprint: [u8; 32],
     /// Common name of the identity: a random reference to this enrolment.
     pub reference: String,
     /// One-time secret that entitles to the identity.
@@ -54,6 +58,20 @@ pub struct EnrolmentProfile {
     pub profile_uuid: Uuid,
     pub identity_uuid: Uuid,
     pub management_uuid: Uuid,
+}
+
+/// Where the device gets its identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdentitySource {
+    Scep {
+        url: String,
+        /// What the device names when it asks for the authority's certificate.
+        authority: String,
+        /// SHA-256 of that certificate.
+        ca_fingerprint: [u8; 32],
+    },
+    /// The key is made in the device's secure hardware, which attests it.
+    Acme { directory_url: String },
 }
 
 impl EnrolmentProfile {
@@ -84,16 +102,43 @@ impl EnrolmentProfile {
     }
 
     fn identity(&self) -> Dictionary {
+        match &self.source {
+            IdentitySource::Scep { url, authority, ca_fingerprint } => self.scep(url, authority, ca_fingerprint),
+            IdentitySource::Acme { directory_url } => self.acme(directory_url),
+        }
+    }
+
+    fn acme(&self, directory_url: &str) -> Dictionary {
+        let mut payload = self.payload("com.apple.security.acme", ".identity", self.identity_uuid);
+        payload.extend(dictionary([
+            ("DirectoryURL", directory_url.into()),
+            ("ClientIdentifier", self.challenge.expose_secret().into()),
+            ("KeyType", "ECSECPrimeRandom".into()),
+            ("KeySize", 384u64.into()),
+            ("HardwareBound", true.into()),
+            ("Attest", true.into()),
+            ("Subject", self.subject()),
+            ("ExtendedKeyUsage", texts([CLIENT_AUTHENTICATION])),
+            ("UsageFlags", SIGNING.into()),
+        ]));
+        payload
+    }
+
+    fn subject(&self) -> Value {
+        Value::Array(vec![rdn("O", &self.organisation), rdn("CN", &self.reference)])
+    }
+
+    fn scep(&self, url: &str, authority: &str, ca_fingerprint: &[u8; 32]) -> Dictionary {
         let mut payload = self.payload("com.apple.security.scep", ".identity", self.identity_uuid);
         let content = dictionary([
-            ("URL", self.scep_url.as_str().into()),
-            ("Name", "vppd".into()),
-            ("Subject", Value::Array(vec![rdn("O", &self.organisation), rdn("CN", &self.reference)])),
+            ("URL", url.into()),
+            ("Name", authority.into()),
+            ("Subject", self.subject()),
             ("Challenge", self.challenge.expose_secret().into()),
             ("Keysize", 2048u64.into()),
             ("Key Type", "RSA".into()),
             ("Key Usage", KEY_USAGE.into()),
-            ("CAFingerprint", Value::Data(self.ca_fingerprint.to_vec())),
+            ("CAFingerprint", Value::Data(ca_fingerprint.to_vec())),
             ("Retries", 3u64.into()),
             ("RetryDelay", 10u64.into()),
             ("KeyIsExtractable", false.into()),
@@ -109,7 +154,7 @@ impl EnrolmentProfile {
             ("Topic", self.topic.as_str().into()),
             ("ServerURL", self.server_url.as_str().into()),
             ("CheckInURL", self.check_in_url.as_str().into()),
-            ("AccessRights", ACCESS_RIGHTS.into()),
+            ("AccessRights", self.access_rights.into()),
             ("SignMessage", self.sign_message.into()),
             ("CheckOutWhenRemoved", true.into()),
             ("ServerCapabilities", texts(["com.apple.mdm.per-user-connections"])),
@@ -157,9 +202,13 @@ mod tests {
             server_url: "https://mdm.fjord.example/mdm".into(),
             check_in_url: "https://mdm.fjord.example/checkin".into(),
             sign_message: true,
-            scep_url: "https://mdm.fjord.example/scep".into(),
+            access_rights: ACCESS_RIGHTS,
+            source: IdentitySource::Scep {
+                url: "https://mdm.fjord.example/scep".into(),
+                authority: "vppd".into(),
+                ca_fingerprint: [7; 32],
+            },
             anchors: vec![Anchor { der: vec![0x30, 0x82], uuid: Uuid::from_u128(1) }],
-            ca_fingerprint: [7; 32],
             reference: "e-40c1f2".into(),
             challenge: SecretString::from("one-time-challenge"),
             profile_uuid: Uuid::from_u128(0xabc),
@@ -174,6 +223,24 @@ mod tests {
         let lines: String = xml.lines().map(str::trim).collect();
         let expected: String = include_str!("profile/golden.mobileconfig").lines().map(str::trim).collect();
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn section_4_5_an_identity_by_acme_is_bound_to_the_hardware_and_attested() {
+        let directory_url = "https://mdm.fjord.example/acme/directory".to_owned();
+        let profile = EnrolmentProfile { source: IdentitySource::Acme { directory_url }, ..profile() };
+        let list = crate::mdm::plist_guard::read_dictionary(&profile.encode(), 1 << 20).unwrap();
+        let payloads = list.get("PayloadContent").and_then(Value::as_array).unwrap();
+        let payload = payloads[1].as_dictionary().unwrap();
+        let text = |key: &str| payload.get(key).and_then(Value::as_string);
+        assert_eq!(text("PayloadType"), Some("com.apple.security.acme"));
+        assert_eq!(text("DirectoryURL"), Some("https://mdm.fjord.example/acme/directory"));
+        assert_eq!(text("ClientIdentifier"), Some("one-time-challenge"));
+        assert_eq!(text("KeyType"), Some("ECSECPrimeRandom"));
+        for key in ["HardwareBound", "Attest"] {
+            assert_eq!(payload.get(key).and_then(Value::as_boolean), Some(true), "{key}");
+        }
+        assert!(payloads[2].as_dictionary().unwrap()["IdentityCertificateUUID"] == payload["PayloadUUID"]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub const TOKEN_REFUSED: &str = "token-refused";
 pub const NOT_OURS: &str = "not-ours";
 /// The push certificate comes to its end.
 pub const PUSH_EXPIRY: &str = "push-certificate-expiry";
+/// Identities of devices come to their end without having been renewed.
+pub const IDENTITY_EXPIRY: &str = "identity-expiry";
 
 /// How many alerts a list shows.
 const SHOWN: u32 = 500;
@@ -72,7 +74,7 @@ pub async fn watch_expiry(context: &Shared) -> Result<(), OperationError> {
 }
 
 /// Makes `alert` the only open one of its kind for this location.
-fn settle(
+pub(super) fn settle(
     w: &Write<'_>,
     kind: &str,
     location: Option<crate::model::LocationId>,

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use super::declarations::answer;
 use super::device_index::Pinned;
-use super::{OperationError, Shared, inventory, notify_after};
+use super::{OperationError, Shared, inventory, notify_after, renewal};
 use crate::mdm::checkin::{Authenticate, Checkin, DeviceId as WireId, Enrollment, TokenUpdate};
 use crate::mdm::command::Command;
 use crate::mdm::identity::certificate;
 use crate::mdm::identity::signature::SignerCertificate;
 use crate::mdm::identity::site::SiteIdentity;
 use crate::model::{DeviceId, SerialNumber};
-use crate::store::{self, StoreError, Write, commands, devices, enrolments, pairs};
+use crate::store::{self, StoreError, Write, commands, devices, enrolments, identities, pairs};
 
 /// What the door answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,9 @@ pub async fn handle(
     signer: &SignerCertificate,
     reference: Option<&str>,
 ) -> Result<Answer, OperationError> {
+    if let Some(enrollment) = message.enrollment() {
+        renewal::meet(context, enrollment.device.as_str(), signer).await?;
+    }
     match message {
         Checkin::Authenticate(message) => authenticate(context, message, signer, reference).await,
         Checkin::TokenUpdate(message) => match known(context, &message.enrollment, signer) {
@@ -93,6 +96,9 @@ pub(super) fn shown(word: &str) -> String {
 /// The device behind an enrolment, if the message is signed with its pinned certificate.
 pub(super) fn known(context: &Shared, enrollment: &Enrollment, signer: &SignerCertificate) -> Result<DeviceId, Answer> {
     let udid = enrollment.device.as_str();
+    if let Some(why) = renewal::ended(context, udid, signer) {
+        return Err(Answer::Refused(why));
+    }
     match context.index.pinned(udid, &signer.fingerprint) {
         Pinned::Yes { id, .. } => {
             context.index.saw(id, context.clock.now());
@@ -141,6 +147,9 @@ async fn authenticate(
         Ok(issuer) => issuer,
         Err(why) => return Ok(Answer::Refused(why)),
     };
+    if context.index.is_revoked(&signer.fingerprint) {
+        return Ok(Answer::Refused("its identity was revoked; it must enrol anew".into()));
+    }
     if !message.enrollment.is_device_channel() {
         return Ok(Answer::Refused("Authenticate on a user channel".into()));
     }
@@ -166,7 +175,7 @@ async fn authenticate(
     let (reference, serial) = (reference.map(str::to_owned), authenticated.serial.clone());
     let enrolled = context
         .store
-        .write(move |w| -> Result<Result<DeviceId, String>, StoreError> {
+        .write(move |w| -> Result<Result<Option<DeviceId>, String>, StoreError> {
             let kept = enrolments::identity(w, &authenticated.fingerprint)?;
             let identity = match (&kept, &issuer) {
                 (Some(identity), _) => identity.clone(),
@@ -187,6 +196,11 @@ async fn authenticate(
                 enrolments::take_use(w, identity.profile)?;
                 enrolments::add_identity(w, &identity)?;
             }
+            if let Some(renewed) = identities::renews(w, identity.profile)?
+                && let Some(why) = renewal::take(w, renewed, known, &authenticated, &index)?
+            {
+                return Ok(why.map_or(Ok(None), Err));
+            }
             let id = devices::authenticate(w, known, &authenticated, now)?;
             enrolments::bind(w, &authenticated.fingerprint, id)?;
             commands::withdraw_all(w, id, now)?;
@@ -196,15 +210,22 @@ async fn authenticate(
                 id,
                 udid: authenticated.udid.clone(),
                 fingerprint: authenticated.fingerprint,
+                former: None,
+                not_after: Some(identity.not_after),
                 waits: false,
             };
             w.after_commit(move || index.put(pin));
             notify_after(w, &plan_now);
-            Ok(Ok(id))
+            Ok(Ok(Some(id)))
         })
         .await?;
     match enrolled {
-        Ok(_) => {
+        // It has renewed its identity, and everything else stays.
+        Ok(None) => {
+            log::info!(vppd_device = shown.as_str(), vppd_serial = serial.as_str(); "device {shown} has a new identity");
+            Ok(Answer::Done)
+        }
+        Ok(Some(_)) => {
             log::info!(vppd_device = shown.as_str(), vppd_serial = serial.as_str(); "device {shown} is enrolling");
             Ok(Answer::Done)
         }

@@ -4,7 +4,7 @@
 //! Changes of the database reach it on the writer's thread after the commit and in the order of the commits, before
 //! anybody is answered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -23,6 +23,8 @@ struct Index {
     udid_of: HashMap<DeviceId, String>,
     /// Heard of since the last flush.
     seen: HashMap<DeviceId, Timestamp>,
+    /// Identities that count no more, though they have not ended.
+    revoked: HashSet<[u8; 32]>,
 }
 
 struct Entry {
@@ -67,11 +69,34 @@ impl DeviceIndex {
     pub fn pinned(&self, udid: &str, fingerprint: &[u8; 32]) -> Pinned {
         match self.lock().by_udid.get(udid) {
             None => Pinned::Unknown,
-            Some(entry) if entry.pin.fingerprint == *fingerprint => {
+            Some(entry) if entry.pin.fingerprint == *fingerprint || entry.pin.former == Some(*fingerprint) => {
                 Pinned::Yes { id: entry.pin.id, waits: entry.pin.waits }
             }
             Some(_) => Pinned::OtherCertificate,
         }
+    }
+
+    /// The device with this UDID as it is kept, if there is one.
+    pub fn pin(&self, udid: &str) -> Option<Pin> {
+        self.lock().by_udid.get(udid).map(|entry| entry.pin.clone())
+    }
+
+    /// Another identity for a device that is in the midst of a cycle; from the writer, after the commit.
+    pub fn change_pin(&self, pin: Pin) {
+        let mut index = self.lock();
+        if let Some(entry) = index.by_udid.get_mut(&pin.udid).filter(|entry| entry.pin.id == pin.id) {
+            entry.pin = pin;
+        }
+    }
+
+    /// These identities count no more; from the writer, after the commit.
+    pub fn revoke(&self, fingerprints: Vec<[u8; 32]>) {
+        self.lock().revoked.extend(fingerprints);
+    }
+
+    /// Whether the identity with this fingerprint was revoked.
+    pub fn is_revoked(&self, fingerprint: &[u8; 32]) -> bool {
+        self.lock().revoked.contains(fingerprint)
     }
 
     /// Whether commands wait for the device; from the writer, after the commit.

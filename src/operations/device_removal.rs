@@ -6,7 +6,7 @@ use super::{Kind, OperationError, Shared, look, notify_after};
 use crate::model::Holder;
 use crate::store::devices::Device;
 use crate::store::unused::{self, Whose};
-use crate::store::{StoreError, assets, assignments, audit, by_hand, commands, devices, locations, pairs};
+use crate::store::{StoreError, assets, assignments, audit, by_hand, commands, devices, identities, locations, pairs};
 
 /// What hangs on a device.
 pub async fn preview(context: &Shared, name: String) -> Result<DeviceRemovalView, OperationError> {
@@ -61,8 +61,11 @@ pub async fn remove(context: &Shared, name: String, who: &str) -> Result<DeviceR
                 vppd_device = device.udid.as_str(), vppd_serial = serial.as_str();
                 "device {} was removed; licences that vppd assigned to it go back", device.shown()
             );
-            let id = *id;
-            w.after_commit(move || index.remove(id));
+            let (id, revoked) = (*id, identities::revoke_all(w, *id, now)?);
+            w.after_commit(move || {
+                index.remove(id);
+                index.revoke(revoked);
+            });
             notify_after(w, &plan_now);
             Ok(())
         })

@@ -5,16 +5,17 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::view::{EnrolRequest, EnrolView};
-use super::{Kind, OperationError, Shared};
+use super::{Kind, OperationError, Shared, renewal};
 use crate::clock::after;
 use crate::config::Proof;
 use crate::mdm::identity::authority::IdentitySubject;
 use crate::mdm::identity::certificate;
 use crate::mdm::identity::profile_signature::sign_profile;
 use crate::mdm::identity::scep::{self, Accepted, FailInfo, ScepRequest};
-use crate::mdm::profile::{Anchor, EnrolmentProfile};
+use crate::mdm::profile::{ACCESS_RIGHTS, Anchor, EnrolmentProfile, IdentitySource};
 use crate::model::SerialNumber;
-use crate::store::{StoreError, appliance, audit, enrolments};
+use crate::store::identities::Calls;
+use crate::store::{StoreError, appliance, audit, enrolments, identities};
 
 /// A profile that may be used more often than this is a mistake.
 const MOST_USES: u32 = 100_000;
@@ -77,13 +78,15 @@ pub async fn make_profile(context: &Shared, request: EnrolRequest, who: &str) ->
         uses_left: uses,
         expires_at,
     };
-    let (bytes, signed) = encode(context, &reference, challenge.clone(), push.topic())?;
+    let calls = calls(context, &reference);
+    let (bytes, signed) = encode(context, &reference, challenge.clone(), push.topic(), &calls)?;
     let hash = hash(challenge.expose_secret().as_bytes());
     let (by, url) = (who.to_owned(), context.config().devices.url.clone());
     context
         .store
         .write(move |w| -> Result<(), StoreError> {
-            enrolments::add_profile(w, &profile, &hash, now, &by)?;
+            let row = enrolments::add_profile(w, &profile, &hash, now, &by)?;
+            identities::keep_calls(w, row, &calls)?;
             appliance::fix_device_url(w, &url)?;
             audit::write(w, now, &by, "enrolment profile made", &format!("{} for {uses}", profile.reference))
         })
@@ -100,12 +103,8 @@ pub async fn make_profile(context: &Shared, request: EnrolRequest, who: &str) ->
     })
 }
 
-fn encode(
-    context: &Shared,
-    reference: &str,
-    challenge: SecretString,
-    topic: &str,
-) -> Result<(Vec<u8>, bool), OperationError> {
+/// What devices that enrol with a new profile are to call.
+pub(super) fn calls(context: &Shared, reference: &str) -> Calls {
     let config = context.config();
     let devices = &config.devices;
     let url = &devices.url;
@@ -114,6 +113,24 @@ fn encode(
         _ => (url.clone(), true),
     };
     let query = context.keys.site.as_ref().map(|_| format!("?enrolment={reference}")).unwrap_or_default();
+    Calls {
+        server_url: format!("{messages_url}/mdm{query}"),
+        check_in_url: format!("{messages_url}/checkin{query}"),
+        sign_message,
+        access_rights: ACCESS_RIGHTS,
+    }
+}
+
+/// Writes a profile, and signs it if the settings say so.
+pub(super) fn encode(
+    context: &Shared,
+    reference: &str,
+    challenge: SecretString,
+    topic: &str,
+    calls: &Calls,
+) -> Result<(Vec<u8>, bool), OperationError> {
+    let config = context.config();
+    let devices = &config.devices;
     let organisation = organisation(context);
     let profile = EnrolmentProfile {
         host: devices.host().to_owned(),
@@ -124,10 +141,16 @@ fn encode(
                       the device, and it sees no personal content."
                 .into(),
         topic: topic.into(),
-        server_url: format!("{messages_url}/mdm{query}"),
-        check_in_url: format!("{messages_url}/checkin{query}"),
-        sign_message,
-        scep_url: format!("{url}/scep"),
+        server_url: calls.server_url.clone(),
+        check_in_url: calls.check_in_url.clone(),
+        sign_message: calls.sign_message,
+        // No more than was granted, and no more than is asked for today.
+        access_rights: calls.access_rights & ACCESS_RIGHTS,
+        source: IdentitySource::Scep {
+            url: format!("{}/scep", devices.url),
+            authority: "vppd".into(),
+            ca_fingerprint: context.keys.devices.fingerprint(),
+        },
         anchors: context
             .keys
             .anchors
@@ -135,7 +158,6 @@ fn encode(
             .iter()
             .map(|der| Anchor { der: der.clone(), uuid: context.entropy.uuid() })
             .collect(),
-        ca_fingerprint: context.keys.devices.fingerprint(),
         reference: reference.into(),
         challenge,
         profile_uuid: context.entropy.uuid(),
@@ -209,12 +231,15 @@ async fn issue(context: &Shared, request: &ScepRequest) -> Result<Result<Vec<u8>
     let now = context.clock.now();
     let challenge_hash = hash(challenge.expose_secret().as_bytes());
     let key_hash = hash(&request.spki_der);
-    match context.store.read(move |c| allowed(c, &challenge_hash, &key_hash, now)).await? {
+    let renewed = match context.store.read(move |c| allowed(c, &challenge_hash, &key_hash, now)).await? {
         Allowed::Again(certificate) => return Ok(Ok(certificate)),
         Allowed::No(why) => return Ok(Err(why)),
-        Allowed::New(_) => {}
-    }
-    let reference = format!("e-{}", context.entropy.uuid().simple());
+        Allowed::New(profile) => context.store.read(move |c| renewal::reference(c, profile)).await?,
+    };
+    let reference = match renewed {
+        Some(enrolment) => format!("{enrolment}-{}", renewal::suffix(&context.entropy)),
+        None => format!("e-{}", context.entropy.uuid().simple()),
+    };
     let not_after = after(now, context.config().enrolment.identity_lifetime);
     let subject = IdentitySubject { reference: reference.clone(), organisation: organisation(context) };
     let not_before = now.checked_sub(BACKDATED).unwrap_or(now);
@@ -282,6 +307,6 @@ fn allowed(
     Ok(Allowed::New(profile.id))
 }
 
-fn hash(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn hash(bytes: &[u8]) -> [u8; 32] {
     certificate::fingerprint(bytes)
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{OperationError, Shared, alerts, clock_watch, directory, doctor, inventory, shortage, waste};
+use super::{OperationError, Shared, alerts, clock_watch, directory, doctor, inventory, renewal, shortage, waste};
 use crate::schedule::KEPT;
 use crate::store::{
     self, commands, devices, events, history, metadata, notifications, tasks, timeline, times, user_events,
@@ -70,6 +70,7 @@ async fn round(context: &Shared, number: u32) -> Result<(), OperationError> {
         let now = context.clock.now();
         context.store.write_bulk(move |w| times::alive(w, now)).await?;
         waste::look(context).await?;
+        renewal::ask(context).await?;
         if context.clock_watch.is_settled(&context.clock) {
             clean_up(context).await?;
         }

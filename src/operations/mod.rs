@@ -6,7 +6,8 @@
 //!
 //! - inwards: [`tokens`], [`deployments`], [`enrol`], [`pause`], [`users`], [`by_hand`], [`device_removal`] are what a person asks
 //!   for;
-//!   [`checkin`] and [`report`] are what a device says, [`declarations`] what it is told to have and says of it.
+//!   [`checkin`] and [`report`] are what a device says, [`declarations`] what it is told to have and says of it; [`renewal`]
+//!   gives it a new identity in time, [`identities`] shows them.
 //! - who is who: [`directory`] follows a file with people, [`people`] shows them; [`groups`] of devices and people,
 //!   [`device_notes`] on devices.
 //! - as a file: [`declared`] writes groups, deployments and token settings down, and makes them so.
@@ -45,6 +46,7 @@ pub mod explain;
 pub mod files;
 pub mod groups;
 pub mod housekeeping;
+pub mod identities;
 pub mod inventory;
 pub mod keys;
 pub mod licences;
@@ -57,6 +59,7 @@ pub mod pause;
 pub mod people;
 pub mod reclaim;
 pub mod reconcile;
+pub mod renewal;
 pub mod report;
 pub mod restore;
 pub mod safety;

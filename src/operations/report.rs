@@ -11,7 +11,7 @@ use super::checkin::{self, Answer};
 use super::device_index::Pinned;
 use super::locations::Workers;
 use super::pause::HELD_BACK;
-use super::{OperationError, Shared, declarations, inventory, notify_after};
+use super::{OperationError, Shared, declarations, inventory, notify_after, renewal};
 use crate::licensing::progress::{Fact, Meaning, Patience, Progress, Word, advance};
 use crate::mdm::command::{Command, Priority};
 use crate::mdm::identity::signature::SignerCertificate;
@@ -38,9 +38,11 @@ pub enum Next {
 /// Handles a message of the command channel, whose signature was verified.
 pub async fn handle(context: &Shared, report: Report, signer: &SignerCertificate) -> Result<Next, OperationError> {
     let udid = report.enrollment.device.as_str();
+    renewal::meet(context, udid, signer).await?;
     // The quick way: nothing to say, nothing to hear.
     if let Pinned::Yes { id, waits: false } = context.index.pinned(udid, &signer.fingerprint)
         && report.status == Status::Idle
+        && renewal::ended(context, udid, signer).is_none()
     {
         context.index.saw(id, context.clock.now());
         return Ok(Next::Nothing);
@@ -57,17 +59,17 @@ pub async fn handle(context: &Shared, report: Report, signer: &SignerCertificate
         cycle.on_report(&report.status, report.command_uuid.as_deref());
         cycle.clone()
     });
-    let (index, patience) = (context.index.clone(), context.patience());
+    let (index, patience, shared) = (context.index.clone(), context.patience(), context.clone());
     let fresh = context.entropy.uuid().to_string();
     let (plan_now, wake_now) = (context.plan_now.clone(), context.wake_now.clone());
     let workers = context.workers.clone();
     let next = context
         .store
         .write(move |w| -> Result<_, OperationError> {
-            if take_result(w, id, &report, fresh, &patience, &workers, now)? {
+            if take_result(&shared, w, id, &report, fresh, &patience, &workers, now)? {
                 notify_after(w, &plan_now);
             }
-            let next = next_command(w, id, &mut cycle, now)?;
+            let next = next_command(&shared, w, id, &mut cycle, now)?;
             let waits = commands::any_open(w, id)?;
             w.after_commit(move || index.set_waits(id, waits));
             // The device goes and leaves something behind: when it is to be woken again has changed.
@@ -88,6 +90,7 @@ pub async fn handle(context: &Shared, report: Report, signer: &SignerCertificate
 
 /// Chooses the next command and marks it as sent.
 fn next_command(
+    context: &Shared,
     w: &Write<'_>,
     id: DeviceId,
     cycle: &mut Cycle,
@@ -96,6 +99,10 @@ fn next_command(
     let paused = appliance::load(w)?.paused.is_some();
     let mut open = commands::open(w, id)?;
     open.retain(|command| !(paused && HELD_BACK.contains(&command.request_type.as_str())));
+    // An identity that has ended is good for getting another one.
+    if renewal::must_come_first(w, id, now)? {
+        open.retain(|command| command.request_type == renewal::COMMAND);
+    }
     let queued: Vec<Queued> = open
         .iter()
         .map(|command| Queued {
@@ -114,14 +121,18 @@ fn next_command(
         })
         .collect();
     let Some(chosen) = queue::next(&queued, cycle).and_then(|index| open.get(index)) else { return Ok(None) };
-    let command: Command = serde_json::from_str(&chosen.body)
+    let mut command: Command = serde_json::from_str(&chosen.body)
         .map_err(|error| OperationError::internal(format!("command {} cannot be read: {error}", chosen.uuid)))?;
+    if let Command::InstallProfile(install) = &mut command {
+        install.payload = renewal::offer(context, w, id, &install.reference, now)?;
+    }
     commands::sent(w, chosen.id, now)?;
     Ok(Some((chosen.uuid.clone(), command.encode(&chosen.uuid))))
 }
 
 /// Takes the result of a command, which may lead to a question with the uuid `fresh`; true when a plan may look different now.
 fn take_result(
+    context: &Shared,
     w: &Write<'_>,
     id: DeviceId,
     report: &Report,
@@ -181,6 +192,7 @@ fn take_result(
         "ManagedApplicationList" => took_list(w, id, report, &error, patience, now)?,
         "DeviceInformation" => inventory::took_facts(w, id, report, fresh, now)?,
         "InstalledApplicationList" => inventory::took_apps(w, &command, report, now)?,
+        renewal::COMMAND => renewal::answered(context, w, id, report, &error)?,
         _ => {}
     }
     Ok(true)

@@ -65,6 +65,11 @@ pub fn expiry_threshold(ends: Timestamp, now: Timestamp) -> Option<i64> {
     WARN_DAYS.into_iter().find(|days| left <= SignedDuration::from_hours(24 * days))
 }
 
+/// Whether an identity is to be renewed: two thirds of its life are over.
+pub fn renewal_due(issued_at: Timestamp, not_after: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(issued_at) >= not_after.duration_since(issued_at) / 3 * 2
+}
+
 /// How long finished commands, events and tasks are kept.
 pub const KEPT: SignedDuration = SignedDuration::from_hours(24 * 30);
 
@@ -117,6 +122,12 @@ mod tests {
         assert_eq!(threshold(5), Some(1));
         assert_eq!(threshold(0), Some(0));
         assert_eq!(threshold(-900), Some(0));
+    }
+
+    #[test]
+    fn section_3_5_an_identity_is_renewed_at_two_thirds_of_its_life() {
+        assert!(!renewal_due(at(0), at(300), at(199)));
+        assert!(renewal_due(at(0), at(300), at(200)) && renewal_due(at(0), at(300), at(400)));
     }
 
     #[test]

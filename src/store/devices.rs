@@ -142,9 +142,10 @@ pub fn by_udid(connection: &Connection, udid: &str) -> Result<Option<Device>, St
     row(connection, &format!("SELECT {COLUMNS} FROM device WHERE udid = ?1"), [udid], read)
 }
 
-/// The device whose identity has this fingerprint.
+/// The device whose identity has this fingerprint, or had it before a renewal that has not come to its end.
 pub fn by_fingerprint(connection: &Connection, fingerprint: &[u8; 32]) -> Result<Option<Device>, StoreError> {
-    row(connection, &format!("SELECT {COLUMNS} FROM device WHERE fingerprint = ?1"), [fingerprint], read)
+    let sql = format!("SELECT {COLUMNS} FROM device WHERE fingerprint = ?1 OR former_fingerprint = ?1 LIMIT 1");
+    row(connection, &sql, [fingerprint], read)
 }
 
 /// The one with this serial number.
@@ -202,7 +203,7 @@ pub fn authenticate(
                  supervised = ?11, authenticated_at = ?12, last_seen = ?12, push_token = NULL, push_magic = NULL,
                  token_updated_at = NULL, push_dead_since = NULL, push_problem = '', pushed_at = NULL, pushes = 0,
                  push_throttled = 0, push_after = NULL, enrolled_at = NULL, checked_out_at = NULL, removed_at = NULL,
-                 refuses_take_over = 0 WHERE id = ?13",
+                 refuses_take_over = 0, former_fingerprint = NULL, renewal_at = NULL WHERE id = ?13",
             values,
         )?;
         return Ok(known);
@@ -377,19 +378,38 @@ pub struct Pin {
     pub id: DeviceId,
     pub udid: String,
     pub fingerprint: [u8; 32],
+    /// The one before a renewal that has not come to its end: good, too.
+    pub former: Option<[u8; 32]>,
+    /// When the identity ends, if it is known.
+    pub not_after: Option<Timestamp>,
     /// Commands wait.
     pub waits: bool,
 }
 
 /// The pins of all devices that have not checked out.
 pub fn pins(connection: &Connection) -> Result<Vec<Pin>, StoreError> {
-    rows(
-        connection,
-        "SELECT id, udid, fingerprint, EXISTS (SELECT 1 FROM command INDEXED BY command_open
-             WHERE device_id = device.id AND state IN ('queued', 'sent', 'not-now')) FROM device WHERE state <> 'checked-out'",
-        [],
-        |row| Ok(Pin { id: DeviceId(row.get(0)?), udid: row.get(1)?, fingerprint: row.get(2)?, waits: row.get(3)? }),
-    )
+    rows(connection, &format!("{PIN} WHERE d.state <> 'checked-out' AND i.revoked_at IS NULL"), [], read_pin)
+}
+
+/// The pin of one device.
+pub fn pin(connection: &Connection, id: DeviceId) -> Result<Option<Pin>, StoreError> {
+    row(connection, &format!("{PIN} WHERE d.id = ?1"), [id.0], read_pin)
+}
+
+const PIN: &str = "SELECT d.id, d.udid, d.fingerprint, d.former_fingerprint, i.not_after,
+                       EXISTS (SELECT 1 FROM command c INDEXED BY command_open
+                           WHERE c.device_id = d.id AND c.state IN ('queued', 'sent', 'not-now'))
+                   FROM device d LEFT JOIN identity i ON i.fingerprint = d.fingerprint";
+
+fn read_pin(row: &rusqlite::Row<'_>) -> Result<Pin, StoreError> {
+    Ok(Pin {
+        id: DeviceId(row.get(0)?),
+        udid: row.get(1)?,
+        fingerprint: row.get(2)?,
+        former: row.get(3)?,
+        not_after: maybe_time(row.get(4)?)?,
+        waits: row.get(5)?,
+    })
 }
 
 /// How many enrolled devices there are, all or with this serial number.

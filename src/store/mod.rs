@@ -33,6 +33,7 @@ mod error;
 pub mod events;
 pub mod groups;
 pub mod history;
+pub mod identities;
 pub mod inventory;
 pub mod locations;
 mod marks;

@@ -3,6 +3,7 @@
 
 mod declared;
 mod hands;
+mod identities;
 mod people;
 mod users;
 
@@ -174,6 +175,7 @@ pub fn router(context: Shared) -> Router {
         .merge(declared::routes())
         .merge(people::routes())
         .merge(hands::routes())
+        .merge(identities::routes())
         .merge(users::routes());
     Router::new()
         .nest("/v1", api)

@@ -282,7 +282,7 @@ fn a_declaration_that_no_device_has_fetched_is_taken_back_with_its_licence() {
         app.wait(minutes(5)).await;
         // It is known what it can; now it is off.
         let device = app.fleet.devices()[0].clone();
-        device.switch_off();
+        device.switch(false);
         let id = deploy(&app, PAGES, TermsRequest::default()).await;
         app.wait(minutes(5)).await;
         assert_eq!(app.stages(PAGES).await, counts([(Stage::InstallQueued, 1)]), "{:?}", app.pairs(PAGES).await);

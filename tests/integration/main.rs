@@ -38,6 +38,7 @@ mod people;
 mod proofs;
 mod proxy;
 mod redaction;
+mod renewal;
 mod restored;
 mod safety;
 mod shortage;

@@ -22,4 +22,4 @@ mod testing;
 pub use fleet::{Failures, Fleet, FleetOptions, Progress, make_keys, run_fleet, specs};
 pub use handset::{Counters, DeviceView, EnrolError, Handset, World};
 pub use keys::KeyPool;
-pub use options::{Behaviour, ContentType, Declares, DeviceSpec, Person, Timing};
+pub use options::{Behaviour, ContentType, Declares, DeviceSpec, Person, Renewal, Timing};

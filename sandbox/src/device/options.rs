@@ -126,6 +126,20 @@ pub enum ContentType {
     Charset,
 }
 
+/// How the renewal of its identity goes on a device. Apple describes no order, so all of them must do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Renewal {
+    /// Authenticate and TokenUpdate with the new identity, then the answer with it.
+    #[default]
+    Smooth,
+    /// The answer with the new identity comes before Authenticate.
+    AnswersFirst,
+    /// After Authenticate and TokenUpdate the answer still comes with the old identity.
+    AnswersAsBefore,
+    /// The first try fails after Authenticate: the old profile is put back.
+    FailsHalfWay,
+}
+
 /// Deviations; none by default, and the default writes BER with SHA-1 as Apple's published code does.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Behaviour {
@@ -155,6 +169,7 @@ pub struct Behaviour {
     pub old_scep_client: bool,
     /// Loses the first reply to PKIOperation and sends the request again.
     pub lose_scep_reply: bool,
+    pub renewal: Renewal,
     /// Sends no CheckOut even if the profile asks for it.
     pub lose_check_out: bool,
 }

@@ -6,6 +6,7 @@
 mod declarative_management;
 mod device_information;
 mod install_application;
+mod install_profile;
 mod installed_application_list;
 mod managed_application_list;
 mod remove_application;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::declarative_management::DeclarativeManagement;
 pub use self::device_information::DeviceInformation;
 pub use self::install_application::InstallApplication;
+pub use self::install_profile::InstallProfile;
 pub use self::installed_application_list::InstalledApplicationList;
 pub use self::managed_application_list::ManagedApplicationList;
 pub use self::remove_application::RemoveApplication;
@@ -31,6 +33,7 @@ pub enum Command {
     InstalledApplicationList(InstalledApplicationList),
     DeviceInformation(DeviceInformation),
     DeclarativeManagement(DeclarativeManagement),
+    InstallProfile(InstallProfile),
 }
 
 /// Which commands go first. The order of the variants is the order of sending.
@@ -53,6 +56,7 @@ impl Command {
             Command::InstalledApplicationList(_) => "InstalledApplicationList",
             Command::DeviceInformation(_) => "DeviceInformation",
             Command::DeclarativeManagement(_) => "DeclarativeManagement",
+            Command::InstallProfile(_) => "InstallProfile",
         }
     }
 
@@ -64,7 +68,8 @@ impl Command {
             Command::ManagedApplicationList(_)
             | Command::InstalledApplicationList(_)
             | Command::DeviceInformation(_)
-            | Command::DeclarativeManagement(_) => Priority::Inventory,
+            | Command::DeclarativeManagement(_)
+            | Command::InstallProfile(_) => Priority::Inventory,
         }
     }
 
@@ -78,6 +83,7 @@ impl Command {
             Command::InstalledApplicationList(list) => list.write(&mut command),
             Command::DeviceInformation(query) => query.write(&mut command),
             Command::DeclarativeManagement(_) => {}
+            Command::InstallProfile(install) => install.write(&mut command),
         }
         xml(dictionary([("CommandUUID", uuid.into()), ("Command", Value::Dictionary(command))]))
     }

@@ -85,6 +85,14 @@ fn the_other_commands_are_as_apple_describes_them() {
 }
 
 #[test]
+fn a_profile_is_written_into_its_command_and_never_stored_with_it() {
+    let command = Command::InstallProfile(InstallProfile { reference: "p-1".into(), payload: b"secret".to_vec() });
+    let expected = "<key>RequestType</key><string>InstallProfile</string><key>Payload</key><data>c2VjcmV0</data>";
+    assert_eq!(encoded(&command), wrapped(expected));
+    assert_eq!(serde_json::to_string(&command).unwrap(), r#"{"RequestType":"InstallProfile","reference":"p-1"}"#);
+}
+
+#[test]
 fn questions_go_before_removals_and_removals_before_installations() {
     let question = Command::DeviceInformation(DeviceInformation::for_licensing());
     let removal = Command::RemoveApplication(RemoveApplication { identifier: "a".into() });
@@ -111,6 +119,7 @@ fn a_command_survives_its_storage_as_json() {
         Command::ManagedApplicationList(ManagedApplicationList::default()),
         Command::InstalledApplicationList(InstalledApplicationList::default()),
         Command::DeviceInformation(DeviceInformation::for_licensing()),
+        Command::InstallProfile(InstallProfile { reference: "p-1".into(), payload: Vec::new() }),
     ];
     for command in commands {
         let json = serde_json::to_string(&command).unwrap();

@@ -26,6 +26,11 @@ pub fn not_after(der: &[u8]) -> Option<jiff::Timestamp> {
     jiff::Timestamp::from_second(parse(der)?.validity().not_after.timestamp()).ok()
 }
 
+/// The public key (DER SubjectPublicKeyInfo) of a DER certificate.
+pub fn public_key(der: &[u8]) -> Option<Vec<u8>> {
+    Some(parse(der)?.public_key().raw.to_vec())
+}
+
 /// Reads one DER certificate; `None` when it is none or bytes follow.
 pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     X509Certificate::from_der(der).ok().filter(|(rest, _)| rest.is_empty()).map(|(_, certificate)| certificate)

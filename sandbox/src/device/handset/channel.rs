@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::{Method, StatusCode};
 use plist::{Dictionary, Value};
 
-use super::{CycleEnd, EnrolError, Enrolled, Handset, Message};
+use super::{AfterAnswer, CycleEnd, EnrolError, Enrolled, Handset, Message};
 use crate::device::answer::{Answer, keys};
 use crate::device::cms::{self, Digest, Signer, Style};
 use crate::device::command::Received;
@@ -127,6 +127,19 @@ impl Handset {
                 state.unsent = owed.then_some(message);
                 return CycleEnd::Sleep;
             };
+            let after = self.lock().after_answer.take();
+            match after {
+                Some(AfterAnswer::Become(enrolled)) => {
+                    self.lock().enrolled = Some(enrolled);
+                    session = None;
+                }
+                Some(AfterAnswer::CheckIn(enrolled)) => {
+                    if self.introduce(&enrolled, false).await.is_err() {
+                        self.lock().counters.failures += 1;
+                    }
+                }
+                None => {}
+            }
             if reply.body.is_empty() {
                 return end;
             }

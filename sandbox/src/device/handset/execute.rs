@@ -2,10 +2,11 @@
 
 use plist::{Dictionary, Value};
 
-use super::Handset;
+use super::{AfterAnswer, EnrolError, Handset};
 use crate::device::answer::{Answer, installed_list, keys, managed_list, right};
 use crate::device::apps::Install;
 use crate::device::command::{Command, Received, Refusal};
+use crate::device::options::Renewal;
 use crate::device::profile::Profile;
 
 impl Handset {
@@ -143,6 +144,7 @@ impl Handset {
             return Answer::mdm_error(12011, "There is nothing to renew");
         };
         let same = profile.identifier == old.profile.identifier
+            && profile.signer == old.profile.signer
             && new.mdm.topic == old.mdm.topic
             && new.mdm.server_url == old.mdm.server_url
             && new.mdm.check_in_url == old.mdm.check_in_url
@@ -150,13 +152,27 @@ impl Handset {
         if !same {
             return Answer::mdm_error(12012, "The replacement does not match the installed profile");
         }
-        match self.check_in(profile, old.token, old.magic).await {
+        let style = self.spec.behaviour.renewal;
+        let fails = style == Renewal::FailsHalfWay && self.lock().identities == 0;
+        match self.check_in(profile, old.token, old.magic, fails, style == Renewal::AnswersFirst).await {
             Ok(enrolled) => {
                 let mut state = self.lock();
+                state.identities += 1;
+                if style == Renewal::AnswersAsBefore {
+                    state.after_answer = Some(AfterAnswer::Become(enrolled));
+                    return Answer::acknowledged(Dictionary::new());
+                }
+                if style == Renewal::AnswersFirst {
+                    state.after_answer = Some(AfterAnswer::CheckIn(enrolled.clone()));
+                }
                 state.profiles.retain(|old| old.identifier != enrolled.profile.identifier);
                 state.profiles.push(enrolled.profile.as_ref().clone());
                 state.enrolled = Some(enrolled);
                 Answer::acknowledged(Dictionary::new())
+            }
+            Err(EnrolError::PutBack) => {
+                self.lock().identities += 1;
+                Answer::mdm_error(12009, "The replacement profile could not be installed")
             }
             Err(problem) => {
                 self.count_refusal(&problem);

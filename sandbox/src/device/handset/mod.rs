@@ -56,6 +56,8 @@ pub enum EnrolError {
     NoKey,
     #[error("the device could not sign or write its message")]
     Message,
+    #[error("the device put its old profile back")]
+    PutBack,
 }
 
 /// What happened to a device, for comparison with what the server says.
@@ -140,7 +142,17 @@ struct State {
     not_now_done: bool,
     profiles: Vec<Profile>,
     declaring: declaring::Declaring,
+    /// Switched off by its owner.
     is_off: bool,
+    /// Renewals that it went through, well or not.
+    identities: u32,
+    after_answer: Option<AfterAnswer>,
+}
+
+/// What is left of a renewal once its answer has arrived.
+enum AfterAnswer {
+    Become(Enrolled),
+    CheckIn(Enrolled),
 }
 
 impl State {
@@ -192,6 +204,8 @@ impl Handset {
             profiles: Vec::new(),
             declaring: declaring::Declaring::default(),
             is_off: false,
+            identities: 0,
+            after_answer: None,
         };
         Arc::new(Handset { spec, world, apps, state: Mutex::new(state) })
     }
@@ -209,11 +223,6 @@ impl Handset {
     /// The owner deletes an app. False if it is not on the device.
     pub fn person_deletes_app(&self, adam_id: &str) -> bool {
         self.apps.person_deletes(adam_id)
-    }
-
-    /// From now on it neither hears nor says anything.
-    pub fn switch_off(&self) {
-        self.lock().is_off = true;
     }
 
     /// The device as it truly is.
@@ -242,7 +251,7 @@ impl Handset {
         };
         // Listens before the server knows the token: the first push may come with the reply.
         let inbox = self.world.inboxes.register(token.clone());
-        let enrolled = match self.check_in(profile, token.clone(), magic).await {
+        let enrolled = match self.check_in(profile, token.clone(), magic, false, false).await {
             Ok(enrolled) => enrolled,
             Err(error) => {
                 self.world.inboxes.forget(&token);
@@ -256,8 +265,16 @@ impl Handset {
         Ok(())
     }
 
-    /// Obtains an identity and introduces itself with it. The same for enrolment and renewal.
-    async fn check_in(&self, profile: Profile, token: Vec<u8>, magic: String) -> Result<Enrolled, EnrolError> {
+    /// Obtains an identity and introduces itself with it, unless that is for `later`. The same for enrolment and renewal,
+    /// which may fail half way.
+    async fn check_in(
+        &self,
+        profile: Profile,
+        token: Vec<u8>,
+        magic: String,
+        fails: bool,
+        later: bool,
+    ) -> Result<Enrolled, EnrolError> {
         let enrolment = profile.enrolment.clone().ok_or(EnrolError::NoMdm)?;
         let key = self.world.keys.take().ok_or(EnrolError::NoKey)?;
         let open = |source| EnrolError::Send { step: "SCEP", source };
@@ -267,14 +284,38 @@ impl Handset {
         let identity = client.obtain(&enrolment.scep, key, &mut chance).await?;
         let mdm = enrolment.mdm;
         let enrolled = Enrolled { profile: Arc::new(profile), mdm, identity, token, magic };
-        self.check_in_message(&enrolled, "Authenticate", self.authenticate(&enrolled.mdm)).await?;
+        if !later {
+            self.introduce(&enrolled, fails).await?;
+        }
+        Ok(enrolled)
+    }
+
+    async fn introduce(&self, enrolled: &Enrolled, fails: bool) -> Result<(), EnrolError> {
+        self.check_in_message(enrolled, "Authenticate", self.authenticate(&enrolled.mdm)).await?;
+        if fails {
+            return Err(EnrolError::PutBack);
+        }
         let update = keys([
             ("Token", Value::Data(enrolled.token.clone())),
             ("PushMagic", enrolled.magic.as_str().into()),
             ("AwaitingConfiguration", false.into()),
         ]);
-        self.check_in_message(&enrolled, "TokenUpdate", update).await?;
-        Ok(enrolled)
+        self.check_in_message(enrolled, "TokenUpdate", update).await
+    }
+
+    /// The certificate (DER) that it uses now.
+    pub fn identity(&self) -> Option<Vec<u8>> {
+        self.lock().enrolled.as_ref().map(|enrolled| enrolled.identity.certificate.clone())
+    }
+
+    /// Connects once without having been pushed, as after its own NotNow.
+    pub async fn wake_by_itself(&self) {
+        self.connect().await;
+    }
+
+    /// Its owner switches it off, or on again. Off, it neither hears nor says anything.
+    pub fn switch(&self, on: bool) {
+        self.lock().is_off = !on;
     }
 
     fn scep_behaviour(&self) -> ScepBehaviour {

@@ -38,8 +38,8 @@ pub struct Profile {
     pub identifier: String,
     pub uuid: String,
     pub display_name: Option<String>,
-    /// Whether it came in a signature.
-    pub signed: bool,
+    /// The certificate (DER) of whoever signed it; `None` for a plain one.
+    pub signer: Option<Vec<u8>>,
     /// Types of all payloads in the order of the profile.
     pub payload_types: Vec<String>,
     /// Certificates (DER) of root and pkcs1 payloads.
@@ -154,14 +154,15 @@ impl Profile {
     /// Reads a profile, plain or signed.
     pub fn read(bytes: &[u8]) -> Result<Profile, ProfileError> {
         if bytes.first() != Some(&ber::SEQUENCE) {
-            return read_plain(bytes, false);
+            return read_plain(bytes, None);
         }
-        let content = Signed::read(bytes)?.content.ok_or(ProfileError::Detached)?;
-        read_plain(&content, true)
+        let message = Signed::read(bytes)?;
+        let content = message.content.ok_or(ProfileError::Detached)?;
+        read_plain(&content, message.certificates.into_iter().next())
     }
 }
 
-fn read_plain(bytes: &[u8], signed: bool) -> Result<Profile, ProfileError> {
+fn read_plain(bytes: &[u8], signer: Option<Vec<u8>>) -> Result<Profile, ProfileError> {
     let value = Value::from_reader(Cursor::new(bytes)).map_err(ProfileError::Unreadable)?;
     let top = Payload::new(value.as_dictionary().cloned().unwrap_or_default());
     top.check(&[COMMON, TOP])?;
@@ -177,7 +178,7 @@ fn read_plain(bytes: &[u8], signed: bool) -> Result<Profile, ProfileError> {
         identifier: top.text("PayloadIdentifier"),
         uuid: top.text("PayloadUUID"),
         display_name: top.maybe_text("PayloadDisplayName"),
-        signed,
+        signer,
         payload_types: payloads.iter().map(|payload| payload.text("PayloadType")).collect(),
         anchors: anchors(&payloads)?,
         enrolment: enrolment(&payloads)?,

@@ -76,7 +76,7 @@ fn a_signed_profile_is_unwrapped() {
     let plain = to_xml(&enrolment_profile("https://mdm.example/scep", None, std::slice::from_ref(&certificate)));
     let style = Style { streamed: false, digest: Digest::Sha256 };
     let profile = Profile::read(&sign(&signer, &plain, true, Vec::new(), now, style).unwrap()).unwrap();
-    assert!(profile.signed);
+    assert!(profile.signer.is_some());
     assert_eq!(profile.anchors, std::slice::from_ref(&certificate));
     assert_eq!(profile.payload_types.first().unwrap(), "com.apple.security.root");
     let detached = sign(&signer, &plain, false, Vec::new(), now, style).unwrap();
