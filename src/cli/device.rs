@@ -11,7 +11,7 @@ use super::{Session, device_list};
 use crate::model::{Ownership, Source};
 use crate::operations::view::{
     CommandView, ContactView, DeclaringView, DeviceDetailView, DeviceEditRequest, DeviceNoteView, DeviceRemovalView,
-    DeviceView,
+    DeviceView, RetryRequest, RetryView,
 };
 
 #[derive(Debug, Subcommand)]
@@ -30,6 +30,15 @@ pub enum Command {
     /// Say whose a device is, enrolled or not yet, and note what rules of groups can ask for
     #[command(after_help = EDIT_EXAMPLES)]
     Edit(Edit),
+    /// Try again now what failed on a device or was declined there, and wake it
+    Retry {
+        /// Its serial number, or its UDID
+        #[arg(value_name = "SERIAL")]
+        serial: String,
+        /// This app alone: its Adam ID, name or bundle id
+        #[arg(value_name = "APP")]
+        app: Option<String>,
+    },
     /// Say that a device is gone: its licences go back, and it has to enrol anew if it comes back
     Remove {
         /// Its serial number, or its UDID
@@ -77,6 +86,11 @@ pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<(
             let answer = session.client.post(&format!("/v1/device-notes/{}", segment(&serial)), &request).await?;
             session.out.show(&answer, note)
         }
+        Command::Retry { serial, app } => {
+            let path = format!("/v1/devices/{}/retry", segment(&serial));
+            let answer = session.client.post(&path, &RetryRequest { app }).await?;
+            session.out.show(&answer, |told, _| retried(told))
+        }
         Command::Remove { serial, yes } => remove(&serial, yes, session).await,
     }
 }
@@ -108,6 +122,14 @@ async fn remove(serial: &str, yes: bool, session: &Session) -> anyhow::Result<()
     session.out.show(&session.client.delete(&path).await?, |removed, _| {
         format!("{} What happens now: vppd plan", consequences(removed).replacen("This removes", "Removed", 1))
     })
+}
+
+fn retried(told: &RetryView) -> String {
+    let serial = clean(&told.serial);
+    match told.apps.as_slice() {
+        [] => format!("Nothing has failed on {serial}. It is woken, if anything waits for it."),
+        apps => format!("Tried again on {serial}: {}. How far it is: vppd why {serial} APP", clean(&apps.join(", "))),
+    }
 }
 
 fn consequences(found: &DeviceRemovalView) -> String {

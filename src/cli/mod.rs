@@ -38,6 +38,7 @@ mod task;
 mod token;
 mod user;
 mod waste;
+mod why;
 
 #[cfg(test)]
 mod tests;
@@ -152,6 +153,8 @@ pub enum Command {
     Reclaim(reclaim::Reclaim),
     /// Show what vppd would do now, and why, without doing it
     Plan(plan::Arguments),
+    /// Show why an app is not on a device, and everything that happened until now
+    Why(why::Why),
     /// Show what does not agree, and why
     #[command(subcommand)]
     Report(report::Command),
@@ -247,6 +250,7 @@ async fn ask(command: Command, session: &Session) -> anyhow::Result<()> {
         Command::Release(arguments) => by_hand::release(arguments, session).await,
         Command::Reclaim(arguments) => reclaim::run(arguments, session).await,
         Command::Plan(arguments) => plan::run(arguments, session).await,
+        Command::Why(arguments) => why::run(arguments, session).await,
         Command::Report(command) => report::run(command, session).await,
         Command::Pause(arguments) => service::pause(arguments, session).await,
         Command::Resume => service::resume(session).await,

@@ -4,8 +4,8 @@
 //! Each outward act has the same four steps: load a snapshot in one read, call pure code, record the **intention** in one
 //! write, act outside any transaction and record the result. A crash between any two of them is harmless.
 //!
-//! - inwards: [`tokens`], [`deployments`], [`enrol`], [`pause`], [`users`], [`by_hand`], [`device_removal`] are what a person asks
-//!   for;
+//! - inwards: [`tokens`], [`deployments`], [`enrol`], [`pause`], [`users`], [`by_hand`], [`device_removal`], [`retry`] are what a
+//!   person asks for;
 //!   [`checkin`] and [`report`] are what a device says, [`declarations`] what it is told to have and says of it; [`renewal`]
 //!   gives it a new identity in time, [`identities`] shows them.
 //! - who is who: [`directory`] follows a file with people, [`people`] shows them; [`groups`] of devices and people,
@@ -21,7 +21,8 @@
 //! - for people to read: [`metadata`] asks Apple's stores what apps are called, [`catalogue`] finds them by it;
 //!   [`subscriptions`] are read and shown.
 //! - outwards: [`waste`] tells which licences nobody uses, [`differences`] explains what Apple, vppd and devices do not agree
-//!   about; [`look`] makes the [`view`]s that the doors show, [`explain`] tells why a pair is decided as it is.
+//!   about; [`look`] makes the [`view`]s that the doors show, [`explain`] tells why a pair is decided as it is, [`why`] why an app
+//!   is not on a device, with everything that happened.
 
 pub mod alerts;
 pub mod archive;
@@ -62,6 +63,7 @@ pub mod reconcile;
 pub mod renewal;
 pub mod report;
 pub mod restore;
+pub mod retry;
 pub mod safety;
 pub mod serials;
 pub mod shortage;
@@ -73,6 +75,7 @@ pub mod users;
 pub mod view;
 pub mod wake;
 pub mod waste;
+pub mod why;
 
 use std::sync::Arc;
 

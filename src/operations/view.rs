@@ -13,6 +13,7 @@ mod plan;
 mod tasks;
 mod tokens;
 mod users;
+mod why;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ pub use plan::*;
 pub use tasks::*;
 pub use tokens::*;
 pub use users::*;
+pub use why::*;
 
 /// An error as every door answers it: `{"error": {...}}` with a fitting HTTP status.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]

@@ -29,7 +29,7 @@ use crate::operations::tokens::{manage, removal};
 use crate::operations::view::{AppQuery, DeviceQuery, ErrorBody};
 use crate::operations::{
     Kind, OperationError, Shared, alerts, backup, catalogue, deployments, device_list, differences, doctor, enrol,
-    explain, look, pause, safety, shortage, subscriptions, sync, tasks, tokens,
+    explain, look, pause, safety, shortage, subscriptions, sync, tasks, tokens, why,
 };
 
 /// `?all=true` on a list of alerts: those that have passed, too.
@@ -52,6 +52,13 @@ struct Explained {
     serial: String,
     #[serde(default)]
     app: Option<String>,
+}
+
+/// `?serial=SERIAL&app=APP`: one pair.
+#[derive(serde::Deserialize)]
+struct Asked {
+    serial: String,
+    app: String,
 }
 
 /// Requests are small.
@@ -154,6 +161,12 @@ pub fn router(context: Shared) -> Router {
             "/plan/explain",
             get(|State(c): State<Shared>, query: Query<Explained>| async move {
                 reply(explain::explain(&c, query.0.serial, query.0.app).await)
+            }),
+        )
+        .route(
+            "/why",
+            get(|State(c): State<Shared>, query: Query<Asked>| async move {
+                reply(why::why(&c, query.0.serial, query.0.app).await)
             }),
         )
         .route("/plan", get(|State(c): State<Shared>| async move { reply(look::plan(&c).await) }))

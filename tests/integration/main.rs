@@ -48,5 +48,6 @@ mod support;
 mod switches;
 mod syncs;
 mod tokens;
+mod truth;
 mod user_licences;
 mod users;

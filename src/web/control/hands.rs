@@ -1,4 +1,5 @@
-//! Routes about decisions by hand, licences that nobody uses, licences taken back from others, and devices that are gone.
+//! Routes about decisions by hand, licences that nobody uses, licences taken back from others, devices that are
+//! gone, and what is to be tried again.
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path as Segment, Query, State};
@@ -7,7 +8,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 
 use super::{Named, Peer, body, reply};
-use crate::operations::{Shared, by_hand, device_removal, reclaim, waste};
+use crate::operations::{Shared, by_hand, device_removal, reclaim, retry, waste};
 
 /// A file with many lines is one request.
 const LARGEST_DECISION: usize = 16 * 1024 * 1024;
@@ -26,6 +27,7 @@ pub(super) fn routes() -> Router<Shared> {
             "/waste",
             get(|State(c): State<Shared>, query: Query<Since>| async move { reply(waste::list(&c, query.0.days).await) }),
         )
+        .route("/devices/{name}/retry", post(retry_device))
         .route(
             "/devices/{name}/removal",
             get(|State(c): State<Shared>, Segment(name): Named| async move {
@@ -57,6 +59,18 @@ async fn release(State(context): State<Shared>, Extension(peer): Extension<Peer>
 async fn take_back(State(context): State<Shared>, Extension(peer): Extension<Peer>, bytes: Bytes) -> Response {
     reply(match body(&bytes) {
         Ok(request) => reclaim::foreign(&context, request, &peer.0).await,
+        Err(error) => Err(error),
+    })
+}
+
+async fn retry_device(
+    State(context): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    Segment(name): Named,
+    bytes: Bytes,
+) -> Response {
+    reply(match body(&bytes) {
+        Ok(request) => retry::retry(&context, name, request, &peer.0).await,
         Err(error) => Err(error),
     })
 }
