@@ -19,6 +19,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("content-token", apple::content_token),
     ("apple", apple::wire),
     ("notification", apple::notification),
+    ("enrolment", people::enrolment),
     ("control", people::control),
     ("config", people::config),
     ("rule", people::rule),

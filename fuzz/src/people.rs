@@ -8,17 +8,20 @@ use vppd::licensing::membership::{DeviceFacts, Rule};
 use vppd::model::Target;
 use vppd::operations::deployments::configuration;
 use vppd::operations::directory::file::{Format, decode};
-use vppd::operations::serials;
+use vppd::operations::enrol::tickets::Ticket;
 use vppd::operations::view::{
-    DeployEditRequest, DeployRequest, DeviceEditRequest, EnrolRequest, GroupAddRequest, GroupDevicesRequest,
-    PauseRequest, SyncRequest, TokenAddRequest,
+    DeployEditRequest, DeployRequest, DeviceEditRequest, EnrolCodesRequest, EnrolRequest, GroupAddRequest,
+    GroupDevicesRequest, PauseRequest, SyncRequest, TokenAddRequest,
 };
+use vppd::operations::{password, serials};
+use vppd::web::enrolment::asked::Asked;
 
 /// The body of every request of the control socket.
 pub fn control(bytes: &[u8]) {
     same_again::<PauseRequest>(bytes);
     same_again::<SyncRequest>(bytes);
     same_again::<EnrolRequest>(bytes);
+    same_again::<EnrolCodesRequest>(bytes);
     same_again::<TokenAddRequest>(bytes);
     same_again::<DeployEditRequest>(bytes);
     same_again::<DeviceEditRequest>(bytes);
@@ -38,6 +41,18 @@ fn same_again<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Option<T> {
     let again = written.clone().and_then(|value| serde_json::from_value::<T>(value).ok());
     assert_eq!(again.and_then(|again| to_value(again).ok()), written, "a request is not what it was");
     Some(request)
+}
+
+/// What a browser sends to the enrolment page: the languages that it accepts in a first line, then an address's query or a form.
+pub fn enrolment(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
+    let accepted = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
+    let asked = Asked::read(parts.next().unwrap_or_default());
+    assert!(!asked.words(&accepted).title.is_empty());
+    let ticket = Ticket::read(asked.code.as_deref().unwrap_or_default());
+    assert_eq!(Ticket::read(ticket.expose()).expose(), ticket.expose(), "a ticket does not read as it is written");
+    // A hash that may be used is cheap enough to be tried; it is not tried here.
+    let _ = password::problem(&asked.name);
 }
 
 /// The rule of a device group: what is read prints as something that reads the same.

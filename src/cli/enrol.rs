@@ -1,5 +1,9 @@
 //! `vppd enrol`: profiles with which devices enrol. A profile holds a challenge, and whoever has it can enrol: the file
 //! is for its owner's eyes only and replaces no other, and nothing of it is printed unless asked for with `--output -`.
+//! Codes and links: `codes`; codes on paper: `sheet`.
+
+mod codes;
+mod sheet;
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -25,7 +29,24 @@ pub enum Command {
     /// Make an enrolment profile, for Apple Configurator or to be opened on the device
     #[command(after_help = PROFILE_EXAMPLES)]
     Profile(ProfileArguments),
+    /// Make codes with which people enrol devices that nobody signs in on, on paper with QR codes if wanted
+    #[command(after_help = CODES_EXAMPLES)]
+    Codes(codes::Codes),
+    /// Make an address that gives the profile to whoever fetches it, for Apple Configurator
+    Link(codes::Link),
+    /// Show with what devices can enrol now: codes, links, profiles and people who have signed in
+    List(codes::List),
+    /// Withdraw codes, links and profiles: no further device enrols with them
+    Revoke(codes::Revoke),
+    /// Write the small profile with which a device trusts this server, where its certificate is private
+    Trust(codes::Trust),
 }
+
+const CODES_EXAMPLES: &str = "\
+Examples:
+  vppd enrol codes --count 30 --label \"Class 3b\" --pdf class-3b.pdf
+  vppd enrol list
+  vppd enrol revoke c-0a1b2c3d";
 
 const PROFILE_EXAMPLES: &str = "\
 Examples:
@@ -59,7 +80,17 @@ enum Expiry {
 }
 
 pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<()> {
-    let Command::Profile(arguments) = command;
+    match command {
+        Command::Profile(arguments) => profile(arguments, session).await,
+        Command::Codes(arguments) => codes::codes(arguments, session).await,
+        Command::Link(arguments) => codes::link(arguments, session).await,
+        Command::List(arguments) => codes::list(arguments, session).await,
+        Command::Revoke(arguments) => codes::revoke(arguments, session).await,
+        Command::Trust(arguments) => codes::trust(arguments, session).await,
+    }
+}
+
+async fn profile(arguments: ProfileArguments, session: &Session) -> anyhow::Result<()> {
     let to_stdout = arguments.output.as_deref() == Some(Path::new("-"));
     if to_stdout && session.out.json {
         let message = "--json and --output - both want standard output: choose one, or name a file with --output";
@@ -118,9 +149,9 @@ fn already_there(file: &Path) -> String {
     format!("{} exists already: name another file with --output, or replace it with --force", file.display())
 }
 
-/// Writes the profile into a new file that only its owner may read.
+/// Writes a profile, or codes, into a new file that only its owner may read.
 fn write(file: &Path, profile: &[u8], force: bool) -> anyhow::Result<()> {
-    let failed = || format!("cannot write the profile to {}", file.display());
+    let failed = || format!("cannot write {}", file.display());
     if force {
         match std::fs::remove_file(file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(failed),

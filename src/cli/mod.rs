@@ -104,7 +104,7 @@ pub enum Command {
     /// Register people at Apple, for licences by user
     #[command(subcommand)]
     User(user::Command),
-    /// Show the people whom the directory or an administrator knows
+    /// Show the people whom the directory or an administrator knows, and make hashes of passwords
     #[command(subcommand)]
     Person(person::Command),
     /// Read the directory with people, and show how that went
@@ -133,7 +133,7 @@ pub enum Command {
     /// Show, renew and revoke the certificates with which devices prove who they are
     #[command(subcommand)]
     Identity(identity::Command),
-    /// Make enrolment profiles for devices
+    /// Let devices enrol: profiles, codes, links
     #[command(subcommand)]
     Enrol(enrol::Command),
     /// Say which apps go to which devices
@@ -206,6 +206,7 @@ fn execute(arguments: Arguments, run: impl FnOnce(&Path) -> anyhow::Result<()>) 
         Command::Restore(restore) => backup::restore(&restore, &arguments.config, &Output::new(arguments.json)),
         Command::Doctor(Doctor::Store) => doctor::store(&arguments.config, &Output::new(arguments.json)),
         Command::Generate { folder } => generate::run(&folder),
+        Command::Person(person::Command::Password) => person::password(&Output::new(arguments.json)),
         command => {
             let server = config::server_section(&arguments.config);
             let socket = arguments.socket.unwrap_or(server.control_socket);

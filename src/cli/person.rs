@@ -1,11 +1,16 @@
 //! `vppd person`: people whom the directory or an administrator knows.
 
+use std::io::{self, BufRead, IsTerminal, Read};
+
+use anyhow::Context;
 use clap::{Args, Subcommand};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::Session;
 use super::client::segment;
-use super::output::Page;
+use super::output::{Output, Page};
 use super::table::{Grid, dash, facts, word};
+use crate::operations::password;
 use crate::operations::view::{PersonState, PersonView};
 
 #[derive(Debug, Subcommand)]
@@ -18,6 +23,30 @@ pub enum Command {
         #[arg(value_name = "ID|EMAIL")]
         person: String,
     },
+    /// Make the hash of a password for the directory's file; asks for the password, or reads one line of standard input
+    Password,
+}
+
+/// Asks for a password and prints its hash. Needs no daemon, and the password stays here.
+pub(super) fn password(out: &Output) -> anyhow::Result<()> {
+    let terminal = io::stdin().is_terminal();
+    let typed = if terminal {
+        rpassword::prompt_password("Password: ")
+    } else {
+        let mut line = String::new();
+        io::stdin().lock().take(password::LONGEST as u64 + 2).read_line(&mut line).map(|_| line)
+    };
+    let typed = SecretString::from(typed.context("cannot read the password")?.trim_end_matches(['\r', '\n']));
+    let length = typed.expose_secret().len();
+    anyhow::ensure!(length > 0, "the password is empty");
+    anyhow::ensure!(length <= password::LONGEST, "the password is longer than {} bytes", password::LONGEST);
+    if terminal {
+        let again =
+            SecretString::from(rpassword::prompt_password("The same again: ").context("cannot read the password")?);
+        anyhow::ensure!(again.expose_secret() == typed.expose_secret(), "these were two different passwords");
+    }
+    let hash = password::hash(&typed).map_err(|error| anyhow::anyhow!("the password cannot be hashed: {error}"))?;
+    if out.json { out.json(&serde_json::json!({ "password": hash })) } else { out.text(&hash) }
 }
 
 #[derive(Debug, Args)]
@@ -43,6 +72,8 @@ pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<(
             }
             session.out.show_list(&answer, |people: &[PersonView], page| list(people, &filter, page))
         }
+        // Done by `execute`, without a daemon.
+        Command::Password => Ok(()),
         Command::Show { person } => {
             session.out.show(&session.client.get(&format!("/v1/people/{}", segment(&person))).await?, show)
         }

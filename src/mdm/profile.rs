@@ -95,10 +95,7 @@ impl EnrolmentProfile {
     }
 
     fn anchor(&self, anchor: &Anchor, number: usize) -> Dictionary {
-        let mut payload = self.payload("com.apple.security.root", &format!(".root{number}"), anchor.uuid);
-        payload.insert("PayloadDisplayName".into(), format!("{} root certificate", self.organisation).into());
-        payload.insert("PayloadContent".into(), Value::Data(anchor.der.clone()));
-        payload
+        root(&identifier(&self.host), &self.organisation, anchor, number)
     }
 
     fn identity(&self) -> Dictionary {
@@ -163,20 +160,52 @@ impl EnrolmentProfile {
     }
 
     fn payload(&self, kind: &str, suffix: &str, uuid: Uuid) -> Dictionary {
-        dictionary([
-            ("PayloadType", kind.into()),
-            ("PayloadVersion", 1u64.into()),
-            ("PayloadIdentifier", format!("{}{suffix}", identifier(&self.host)).into()),
-            ("PayloadUUID", upper(uuid)),
-        ])
+        payload(kind, format!("{}{suffix}", identifier(&self.host)), uuid)
     }
+}
+
+/// The unsigned profile that makes a device trust these roots and does nothing else, for who meets the server before it
+/// enrols. Its identifiers are not those of the enrolment, which brings its roots itself and must not replace it.
+pub fn trust_profile(host: &str, organisation: &str, anchors: &[Anchor], uuid: Uuid) -> Vec<u8> {
+    let identifier = format!("{}.vppd.trust", reversed(host));
+    let roots = anchors.iter().zip(1..).map(|(anchor, number)| root(&identifier, organisation, anchor, number));
+    let roots = roots.map(Value::Dictionary).collect();
+    let mut profile = payload("Configuration", identifier.clone(), uuid);
+    let description = "Lets this device recognise the organisation's server. It does not manage the device.";
+    profile.extend([
+        ("PayloadDisplayName".to_owned(), format!("{organisation} certificate").into()),
+        ("PayloadDescription".to_owned(), description.into()),
+        ("PayloadOrganization".to_owned(), organisation.into()),
+        ("PayloadScope".to_owned(), "System".into()),
+        ("PayloadContent".to_owned(), Value::Array(roots)),
+    ]);
+    xml(profile)
+}
+
+fn root(identifier: &str, organisation: &str, anchor: &Anchor, number: usize) -> Dictionary {
+    let mut payload = payload("com.apple.security.root", format!("{identifier}.root{number}"), anchor.uuid);
+    payload.insert("PayloadDisplayName".into(), format!("{organisation} root certificate").into());
+    payload.insert("PayloadContent".into(), Value::Data(anchor.der.clone()));
+    payload
+}
+
+fn payload(kind: &str, identifier: String, uuid: Uuid) -> Dictionary {
+    dictionary([
+        ("PayloadType", kind.into()),
+        ("PayloadVersion", 1u64.into()),
+        ("PayloadIdentifier", identifier.into()),
+        ("PayloadUUID", upper(uuid)),
+    ])
 }
 
 /// `mdm.northwind.example` becomes `example.northwind.mdm.vppd.enrolment`.
 pub fn identifier(host: &str) -> String {
+    format!("{}.vppd.enrolment", reversed(host))
+}
+
+fn reversed(host: &str) -> String {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
-    let reversed: Vec<_> = host.rsplit('.').collect();
-    format!("{}.vppd.enrolment", reversed.join("."))
+    host.rsplit('.').collect::<Vec<_>>().join(".")
 }
 
 fn upper(uuid: Uuid) -> Value {
@@ -252,6 +281,19 @@ mod tests {
     fn identifiers_stay_the_same_for_the_same_host() {
         assert_eq!(identifier("mdm.fjord.example."), "example.fjord.mdm.vppd.enrolment");
         assert_eq!(identifier("localhost"), "localhost.vppd.enrolment");
+    }
+
+    #[test]
+    fn the_profile_for_trust_holds_roots_only_and_does_not_replace_an_enrolment() {
+        let anchors = [Anchor { der: vec![0x30, 0x82], uuid: Uuid::from_u128(1) }];
+        let bytes = trust_profile("mdm.fjord.example", "Fjord & Sons", &anchors, Uuid::from_u128(2));
+        let list = crate::mdm::plist_guard::read_dictionary(&bytes, 1 << 20).unwrap();
+        assert_eq!(list.get("PayloadIdentifier").and_then(Value::as_string), Some("example.fjord.mdm.vppd.trust"));
+        let payloads = list.get("PayloadContent").and_then(Value::as_array).unwrap();
+        assert_eq!(payloads.len(), 1);
+        let root = payloads[0].as_dictionary().unwrap();
+        assert_eq!(root.get("PayloadType").and_then(Value::as_string), Some("com.apple.security.root"));
+        assert_eq!(root.get("PayloadContent").and_then(Value::as_data), Some(&[0x30, 0x82][..]));
     }
 
     #[test]

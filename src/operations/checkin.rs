@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::declarations::answer;
 use super::device_index::Pinned;
-use super::{OperationError, Shared, inventory, notify_after, renewal};
+use super::{OperationError, Shared, enrol, inventory, notify_after, renewal};
 use crate::mdm::checkin::{Authenticate, Checkin, DeviceId as WireId, Enrollment, TokenUpdate};
 use crate::mdm::command::Command;
 use crate::mdm::identity::certificate;
@@ -45,12 +45,20 @@ pub async fn handle(
     }
     match message {
         Checkin::Authenticate(message) => authenticate(context, message, signer, reference).await,
-        Checkin::TokenUpdate(message) => match known(context, &message.enrollment, signer) {
-            Ok(id) if message.enrollment.is_device_channel() => token_update(context, id, message).await,
-            // User channels of Macs are accepted and not used.
-            Ok(_) => Ok(Answer::Done),
-            Err(answer) => Ok(answer),
-        },
+        Checkin::TokenUpdate(message) => {
+            let known = match known(context, &message.enrollment, signer) {
+                Err(Answer::Unknown(why)) => {
+                    returned(context, &message.enrollment, signer).await?.ok_or(Answer::Unknown(why))
+                }
+                known => known,
+            };
+            match known {
+                Ok(id) if message.enrollment.is_device_channel() => token_update(context, id, message).await,
+                // User channels of Macs are accepted and not used.
+                Ok(_) => Ok(Answer::Done),
+                Err(answer) => Ok(answer),
+            }
+        }
         Checkin::CheckOut { enrollment } => match known(context, &enrollment, signer) {
             Ok(id) if enrollment.is_device_channel() => check_out(context, id).await,
             Ok(_) => Ok(Answer::Done),
@@ -116,6 +124,33 @@ pub(super) fn known(context: &Shared, enrollment: &Enrollment, signer: &SignerCe
             Err(why) => Err(Answer::Refused(why)),
         },
     }
+}
+
+/// The device that had said good-bye, or was said to be gone, and is there again with the certificate that it had: one that
+/// was restored from its own backup sends no Authenticate, only a TokenUpdate.
+async fn returned(
+    context: &Shared,
+    enrollment: &Enrollment,
+    signer: &SignerCertificate,
+) -> Result<Option<DeviceId>, OperationError> {
+    let (udid, fingerprint, index) = (enrollment.device.as_str().to_owned(), signer.fingerprint, context.index.clone());
+    if !enrollment.is_device_channel() {
+        return Ok(None);
+    }
+    let write = context.store.write(move |w| -> Result<Option<devices::Device>, StoreError> {
+        let Some(device) = devices::by_fingerprint(w, &fingerprint)?.filter(|device| device.udid == udid) else {
+            return Ok(None);
+        };
+        let pin = devices::Pin { id: device.id, udid, fingerprint, waits: false };
+        w.after_commit(move || index.put(pin));
+        Ok(Some(device))
+    });
+    let Some(device) = write.await? else { return Ok(None) };
+    log::info!(
+        vppd_device = device.udid.as_str(), vppd_serial = device.serial.as_str();
+        "device {} had left, and is back with its former identity (restored from a backup?)", device.shown()
+    );
+    Ok(Some(device.id))
 }
 
 /// Who gave a device its certificate.
@@ -201,7 +236,9 @@ async fn authenticate(
             {
                 return Ok(why.map_or(Ok(None), Err));
             }
+            let former = known.map(|id| devices::by_id(w, id)).transpose()?.flatten().map(|device| device.fingerprint);
             let id = devices::authenticate(w, known, &authenticated, now)?;
+            enrol::holder::hand_over(w, &authenticated.serial, &identity, former.as_ref(), now)?;
             enrolments::bind(w, &authenticated.fingerprint, id)?;
             commands::withdraw_all(w, id, now)?;
             pairs::forget_apps(w, id, now)?;
@@ -247,11 +284,8 @@ fn admit(
     let Some(profile) = enrolments::profile_by_reference(w, reference)? else {
         return Ok(Err("its certificate is the site's, and the address that it calls names an unknown enrolment"));
     };
-    if profile.expires_at <= now {
-        return Ok(Err("its profile has expired"));
-    }
-    if profile.uses_left == 0 {
-        return Ok(Err("its profile has been used as often as it may"));
+    if let Some(why) = enrol::closed(w, &profile, now)? {
+        return Ok(Err(why));
     }
     let name: String = site.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Ok(enrolments::Identity {

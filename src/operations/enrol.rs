@@ -1,4 +1,14 @@
 //! Enrolment: profiles that are handed out, and the identities that devices fetch with them by SCEP.
+//!
+//! - [`codes`]: codes and links, made, listed and withdrawn;
+//! - [`tickets`]: what somebody gets who shows one of them, or has signed in;
+//! - `holder`: whose a device is afterwards.
+
+pub mod codes;
+pub(super) mod holder;
+pub mod tickets;
+
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,9 +23,11 @@ use crate::mdm::identity::certificate;
 use crate::mdm::identity::profile_signature::sign_profile;
 use crate::mdm::identity::scep::{self, Accepted, FailInfo, ScepRequest};
 use crate::mdm::profile::{ACCESS_RIGHTS, Anchor, EnrolmentProfile, IdentitySource};
+use crate::mdm::push::PushClient;
 use crate::model::SerialNumber;
+use crate::store::enrolments::ProfileKind;
 use crate::store::identities::Calls;
-use crate::store::{StoreError, appliance, audit, enrolments, identities};
+use crate::store::{StoreError, appliance, audit, enrolments, identities, persons};
 
 /// A profile that may be used more often than this is a mistake.
 const MOST_USES: u32 = 100_000;
@@ -29,22 +41,7 @@ const BACKDATED: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 /// Makes an enrolment profile with a challenge of its own.
 pub async fn make_profile(context: &Shared, request: EnrolRequest, who: &str) -> Result<EnrolView, OperationError> {
     let now = context.clock.now();
-    let Some(push) = context.push() else {
-        return Err(OperationError::new(
-            Kind::Unavailable,
-            "no-push-certificate",
-            "no device can enrol: there is no push certificate, and its topic belongs into every profile",
-            "Set [apns] certificate and key in the settings, then: systemctl reload vppd",
-        ));
-    };
-    if push.expires() <= now {
-        return Err(OperationError::new(
-            Kind::Unavailable,
-            "push-certificate-expired",
-            format!("no device can enrol: the push certificate expired on {}", push.expires()),
-            "Renew it at Apple with the same account (the Renew button, not a new one), then: systemctl reload vppd",
-        ));
-    }
+    let push = ready(context)?;
     let serial = match request.serial.as_deref() {
         None => None,
         Some(text) => Some(SerialNumber::read(text).ok_or_else(|| {
@@ -52,22 +49,8 @@ pub async fn make_profile(context: &Shared, request: EnrolRequest, who: &str) ->
             OperationError::invalid("serial", format!("\"{shown}\" is no serial number: letters and digits only"), "")
         })?),
     };
-    let uses = request.count.unwrap_or(1);
-    if uses == 0 || uses > MOST_USES || (serial.is_some() && uses > 1) {
-        return Err(OperationError::invalid(
-            "count",
-            format!("a profile for {uses} devices cannot be made"),
-            format!("Say 1 to {MOST_USES}; with a serial number it is always 1."),
-        ));
-    }
-    let expires_at = request.expires_at.unwrap_or_else(|| after(now, context.config().enrolment.profile_lifetime));
-    if expires_at <= now {
-        return Err(OperationError::invalid(
-            "expires",
-            format!("the profile would have expired already on {expires_at}"),
-            "",
-        ));
-    }
+    let uses = checked_uses(request.count.unwrap_or(1), if serial.is_some() { 1 } else { MOST_USES })?;
+    let expires_at = checked_end(request.expires_at, context.config().enrolment.profile_lifetime, now)?;
     let challenge = SecretString::from(context.entropy.secret_text());
     let reference = format!("p-{}", context.entropy.uuid().simple());
     let profile = enrolments::Profile {
@@ -77,6 +60,11 @@ pub async fn make_profile(context: &Shared, request: EnrolRequest, who: &str) ->
         uses,
         uses_left: uses,
         expires_at,
+        kind: ProfileKind::File,
+        batch: String::new(),
+        label: String::new(),
+        person: None,
+        revoked_at: None,
     };
     let calls = calls(context, &reference);
     let (bytes, signed) = encode(context, &reference, challenge.clone(), push.topic(), &calls)?;
@@ -101,6 +89,74 @@ pub async fn make_profile(context: &Shared, request: EnrolRequest, who: &str) ->
         count: uses,
         expires_at,
     })
+}
+
+/// The connection to APNs whose topic goes into profiles; an error while no device can enrol.
+fn ready(context: &Shared) -> Result<Arc<PushClient>, OperationError> {
+    let Some(push) = context.push() else {
+        return Err(OperationError::new(
+            Kind::Unavailable,
+            "no-push-certificate",
+            "no device can enrol: there is no push certificate, and its topic belongs into every profile",
+            "Set [apns] certificate and key in the settings, then: systemctl reload vppd",
+        ));
+    };
+    if push.expires() <= context.clock.now() {
+        return Err(OperationError::new(
+            Kind::Unavailable,
+            "push-certificate-expired",
+            format!("no device can enrol: the push certificate expired on {}", push.expires()),
+            "Renew it at Apple with the same account (the Renew button, not a new one), then: systemctl reload vppd",
+        ));
+    }
+    Ok(push)
+}
+
+fn checked_uses(uses: u32, most: u32) -> Result<u32, OperationError> {
+    if (1..=most).contains(&uses) {
+        return Ok(uses);
+    }
+    Err(OperationError::invalid(
+        "count",
+        format!("enrolment for {uses} devices cannot be made"),
+        format!("Say 1 to {most}; with a serial number it is always 1."),
+    ))
+}
+
+fn checked_end(
+    asked: Option<jiff::Timestamp>,
+    lifetime: std::time::Duration,
+    now: jiff::Timestamp,
+) -> Result<jiff::Timestamp, OperationError> {
+    let end = asked.unwrap_or_else(|| after(now, lifetime));
+    if end > now {
+        return Ok(end);
+    }
+    Err(OperationError::invalid("expires", format!("the profile would have expired already on {end}"), ""))
+}
+
+/// Why a profile lets no further device in; `None` when it does.
+pub(super) fn closed(
+    connection: &rusqlite::Connection,
+    profile: &enrolments::Profile,
+    now: jiff::Timestamp,
+) -> Result<Option<&'static str>, StoreError> {
+    if profile.revoked_at.is_some() {
+        return Ok(Some("its profile was withdrawn"));
+    }
+    if profile.expires_at <= now {
+        return Ok(Some("its profile has expired"));
+    }
+    if profile.uses_left == 0 {
+        return Ok(Some("its profile has been used as often as it may"));
+    }
+    if profile.kind == ProfileKind::Person {
+        let person = profile.person.map(|id| persons::by_id(connection, id)).transpose()?.flatten();
+        if !person.is_some_and(|person| person.gone_at.is_none() && person.retired_at.is_none()) {
+            return Ok(Some("the person who signed in for its profile is here no more"));
+        }
+    }
+    Ok(None)
 }
 
 /// What devices that enrol with a new profile are to call.
@@ -172,7 +228,8 @@ pub(super) fn encode(
     }
 }
 
-fn organisation(context: &Shared) -> String {
+/// The organisation's name as devices and people see it.
+pub fn organisation(context: &Shared) -> String {
     let config = context.config();
     match config.enrolment.organisation.as_str() {
         "" => config.devices.host().to_owned(),
@@ -298,13 +355,10 @@ fn allowed(
     {
         return Ok(Allowed::Again(identity.certificate));
     }
-    if profile.expires_at <= now {
-        return Ok(Allowed::No("its profile has expired"));
-    }
-    if profile.uses_left == 0 {
-        return Ok(Allowed::No("its profile has been used as often as it may"));
-    }
-    Ok(Allowed::New(profile.id))
+    Ok(match closed(connection, &profile, now)? {
+        Some(why) => Allowed::No(why),
+        None => Allowed::New(profile.id),
+    })
 }
 
 pub(super) fn hash(bytes: &[u8]) -> [u8; 32] {

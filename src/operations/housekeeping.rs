@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{OperationError, Shared, alerts, clock_watch, directory, doctor, inventory, renewal, shortage, waste};
 use crate::schedule::KEPT;
 use crate::store::{
-    self, commands, devices, events, history, metadata, notifications, tasks, timeline, times, user_events,
+    self, commands, devices, enrolments, events, history, metadata, notifications, tasks, timeline, times, user_events,
 };
 
 /// How often last-seen times go to disk.
@@ -37,6 +37,7 @@ pub async fn clean_up(context: &Shared) -> Result<(), OperationError> {
     context.store.write_bulk(move |w| history::forget_before(w, before)).await?;
     context.store.write_bulk(move |w| notifications::forget_before(w, before)).await?;
     context.store.write_bulk(move |w| metadata::forget_before(w, before)).await?;
+    context.store.write_bulk(move |w| enrolments::forget_before(w, before)).await?;
     let Ok(a_year_ago) = context.clock.now().checked_sub(KEPT * 12) else { return Ok(()) };
     context.store.write_bulk(move |w| store::alerts::forget_before(w, a_year_ago)).await?;
     while context.store.write_bulk(move |w| commands::forget_before(w, before, CHUNK)).await? {}

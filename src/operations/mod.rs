@@ -8,7 +8,8 @@
 //!   person asks for;
 //!   [`checkin`] and [`report`] are what a device says, [`declarations`] what it is told to have and says of it; [`renewal`]
 //!   gives it a new identity in time, [`identities`] shows them.
-//! - who is who: [`directory`] follows a file with people, [`people`] shows them; [`groups`] of devices and people,
+//! - who is who: [`directory`] follows a file with people, [`people`] shows them, [`sign_in`] knows them by their [`password`];
+//!   [`groups`] of devices and people,
 //!   [`device_notes`] on devices.
 //! - as a file: [`declared`] writes groups, deployments and token settings down, and makes them so.
 //! - onwards: [`reconcile`] plans and records; [`locations`] (with [`licences`], [`reclaim`], [`sync`] and [`users`]) talks to Apple, one task per
@@ -56,6 +57,7 @@ pub mod look;
 pub mod master_key;
 pub mod metadata;
 pub mod notifications;
+pub mod password;
 pub mod pause;
 pub mod people;
 pub mod reclaim;
@@ -67,6 +69,7 @@ pub mod retry;
 pub mod safety;
 pub mod serials;
 pub mod shortage;
+pub mod sign_in;
 pub mod subscriptions;
 pub mod sync;
 pub mod tasks;

@@ -237,7 +237,7 @@ pub fn token_update(
         "UPDATE device SET push_token = ?2, push_magic = ?3, token_updated_at = ?4, push_dead_since = NULL,
              push_problem = '', pushes = 0, push_throttled = 0, push_after = NULL, pushed_at = NULL, state = 'enrolled', last_seen = ?4,
              enrolled_at = CASE WHEN state = 'enrolled' THEN coalesce(enrolled_at, ?4) ELSE ?4 END,
-             checked_out_at = NULL WHERE id = ?1",
+             checked_out_at = NULL, removed_at = NULL WHERE id = ?1",
         params![id.0, token, magic, micros(now)],
     )?;
     Ok(first.unwrap_or(false))

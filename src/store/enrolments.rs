@@ -3,8 +3,29 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{StoreError, execute, micros, row, time};
-use crate::model::DeviceId;
+use super::{StoreError, execute, maybe_time, micros, row, rows, time};
+use crate::model::{DeviceId, PersonId};
+
+/// How a device comes to a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProfileKind {
+    /// A file that an administrator hands on.
+    #[default]
+    File,
+    /// A code on a sheet of paper, for one device.
+    Code,
+    /// An address that gives it to whoever knows it.
+    Link,
+    /// Somebody has signed in.
+    Person,
+}
+
+const KINDS: [(ProfileKind, &str); 4] = [
+    (ProfileKind::File, "profile"),
+    (ProfileKind::Code, "code"),
+    (ProfileKind::Link, "link"),
+    (ProfileKind::Person, "person"),
+];
 
 /// A profile that was handed out. Of its challenge only the hash is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +37,14 @@ pub struct Profile {
     pub uses: u32,
     pub uses_left: u32,
     pub expires_at: Timestamp,
+    pub kind: ProfileKind,
+    /// Of codes that were made together; empty for everything else.
+    pub batch: String,
+    /// What an administrator calls it; may be empty.
+    pub label: String,
+    /// Who signed in for it.
+    pub person: Option<PersonId>,
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// A certificate that was issued to a device.
@@ -42,10 +71,11 @@ pub fn add_profile(
     now: Timestamp,
     by: &str,
 ) -> Result<i64, StoreError> {
+    let kind = KINDS.iter().find(|(kind, _)| *kind == profile.kind).map_or("profile", |(_, word)| word);
     execute(
         connection,
         "INSERT INTO enrolment_profile (reference, challenge_hash, serial, uses, uses_left, expires_at, created_at,
-             created_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             created_by, kind, batch, label, person_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             profile.reference,
             challenge_hash,
@@ -54,13 +84,19 @@ pub fn add_profile(
             profile.uses_left,
             micros(profile.expires_at),
             micros(now),
-            by
+            by,
+            kind,
+            profile.batch,
+            profile.label,
+            profile.person.map(|id| id.0),
         ],
     )?;
     Ok(connection.last_insert_rowid())
 }
 
 fn read_profile(row: &rusqlite::Row<'_>) -> Result<Profile, StoreError> {
+    let word: String = row.get(6)?;
+    let kind = KINDS.iter().find(|(_, known)| *known == word).map(|(kind, _)| *kind);
     Ok(Profile {
         id: row.get(0)?,
         reference: row.get(1)?,
@@ -68,10 +104,52 @@ fn read_profile(row: &rusqlite::Row<'_>) -> Result<Profile, StoreError> {
         uses: row.get(3)?,
         uses_left: row.get(4)?,
         expires_at: time(row.get(5)?)?,
+        kind: kind.ok_or_else(|| StoreError::Damaged(format!("kind of profile {word}")))?,
+        batch: row.get(7)?,
+        label: row.get(8)?,
+        person: row.get::<_, Option<i64>>(9)?.map(PersonId),
+        revoked_at: maybe_time(row.get(10)?)?,
     })
 }
 
-const PROFILE: &str = "SELECT id, reference, serial, uses, uses_left, expires_at FROM enrolment_profile";
+const PROFILE: &str = "SELECT id, reference, serial, uses, uses_left, expires_at, kind, batch, label, person_id, \
+                       revoked_at FROM enrolment_profile";
+
+/// A profile with when and by whom it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    pub profile: Profile,
+    pub created_at: Timestamp,
+    pub created_by: String,
+}
+
+/// All profiles that are kept, the newest first; codes in their order.
+pub fn all(connection: &Connection) -> Result<Vec<Made>, StoreError> {
+    let columns = PROFILE.replace(" FROM", ", created_at, created_by FROM");
+    let sql = format!("{columns} ORDER BY created_at DESC, batch, id");
+    rows(connection, &sql, [], |row| {
+        Ok(Made { profile: read_profile(row)?, created_at: time(row.get(11)?)?, created_by: row.get(12)? })
+    })
+}
+
+/// Withdraws the profile with this reference, or the codes of this batch, as far as they could still be used; tells how
+/// many there are by this name, and how many of them were withdrawn now.
+pub fn revoke(connection: &Connection, name: &str, now: Timestamp) -> Result<(u64, u64), StoreError> {
+    let sql = "SELECT count(*) FROM enrolment_profile WHERE reference = ?1 OR (batch = ?1 AND batch <> '')";
+    let known = row(connection, sql, [name], |row| Ok(row.get::<_, i64>(0)?))?.unwrap_or(0);
+    let sql = "UPDATE enrolment_profile SET revoked_at = ?2 WHERE (reference = ?1 OR (batch = ?1 AND batch <> ''))
+                   AND revoked_at IS NULL AND uses_left > 0 AND expires_at > ?2";
+    let revoked = execute(connection, sql, params![name, micros(now)])?;
+    Ok((known.max(0) as u64, revoked as u64))
+}
+
+/// Forgets profiles that ended before this moment and gave no device its identity.
+pub fn forget_before(connection: &Connection, before: Timestamp) -> Result<(), StoreError> {
+    let sql = "DELETE FROM enrolment_profile WHERE expires_at < ?1
+                   AND NOT EXISTS (SELECT 1 FROM identity WHERE profile_id = enrolment_profile.id)";
+    execute(connection, sql, [micros(before)])?;
+    Ok(())
+}
 
 /// The profile whose challenge has this hash.
 pub fn profile_by_challenge(connection: &Connection, hash: &[u8; 32]) -> Result<Option<Profile>, StoreError> {

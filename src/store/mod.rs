@@ -41,6 +41,7 @@ pub mod membership;
 pub mod metadata;
 pub mod notifications;
 pub mod pairs;
+pub mod passwords;
 pub mod persons;
 pub mod recent;
 pub mod reclaims;

@@ -13,7 +13,7 @@ use rusqlite_migration::{M, Migrations};
 use super::StoreError;
 use crate::fault;
 
-const STEPS: [&str; 18] = [
+const STEPS: [&str; 19] = [
     include_str!("migrations/001_first.sql"),
     include_str!("migrations/002_safety.sql"),
     include_str!("migrations/003_users.sql"),
@@ -28,6 +28,7 @@ const STEPS: [&str; 18] = [
     include_str!("migrations/012_hands.sql"),
     include_str!("migrations/013_safety.sql"),
     include_str!("migrations/014_listing_lag.sql"),
+    include_str!("migrations/015_enrolment_codes.sql"),
     include_str!("migrations/016_identities.sql"),
     include_str!("migrations/017_pair_history.sql"),
     include_str!("migrations/018_declarations.sql"),

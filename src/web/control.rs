@@ -2,6 +2,7 @@
 //! peer's user name goes to the audit. Whatever is wrong with a request, the answer is JSON and says so.
 
 mod declared;
+mod enrolment;
 mod hands;
 mod identities;
 mod people;
@@ -186,6 +187,7 @@ pub fn router(context: Shared) -> Router {
         .route("/pause", post(set_pause))
         .route("/resume", post(resume))
         .merge(declared::routes())
+        .merge(enrolment::routes())
         .merge(people::routes())
         .merge(hands::routes())
         .merge(identities::routes())

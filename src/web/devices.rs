@@ -1,4 +1,5 @@
-//! The device listener: `PUT /checkin`, `PUT /mdm` (Apple: Check-in, Commands) and `/scep`.
+//! The device listener: `PUT /checkin`, `PUT /mdm` (Apple: Check-in, Commands) and `/scep`; and, for people, the pages of
+//! [`enrolment`].
 //!
 //! A message proves who sent it by its `Mdm-Signature`, or by the TLS client certificate of the connection on which it
 //! came; if it brings both, both must be the same. No answer makes a device drop its enrolment ([`dismissal`]): what
@@ -18,6 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::caller::Caller;
 use super::dismissal;
+use super::enrolment;
 use super::refusals::Refusals;
 use super::request::{Received, Room, in_time};
 use crate::mdm::checkin::Checkin;
@@ -58,6 +60,7 @@ pub fn router(context: Shared) -> Router {
         .route("/checkin", put(check_in))
         .route("/mdm", put(command))
         .route("/scep", get(scep_get).post(scep_post))
+        .merge(enrolment::routes(door.context.clone(), door.room.clone()))
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn_with_state(limit, in_time))
         .layer(axum::middleware::map_response(dismissal::never))
@@ -231,7 +234,7 @@ async fn pki_operation(door: &Door, from: From, message: Vec<u8>) -> Response {
         return refuse(SCEP, "the request is too large");
     }
     let neighbour = from.map(|Extension(caller)| caller.neighbour);
-    if let Some(seconds) = neighbour.and_then(|neighbour| door.refusals.rest(neighbour)) {
+    if let Some(seconds) = neighbour.and_then(|neighbour| door.refusals.rest(&neighbour)) {
         return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())]).into_response();
     }
     let reply = match enrol::answer_scep(&door.context, message).await {

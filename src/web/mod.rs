@@ -3,6 +3,7 @@
 //!
 //! - [`devices`]: the device listener (TLS): check-in, commands, SCEP. A message proves itself by its signature, or by
 //!   the client certificate of its connection ([`client_certificates`]).
+//! - [`enrolment`]: on the same listener, the pages on which people enrol their devices.
 //! - [`control`]: the control socket, for the CLI on the same machine: file permission, and the peer's user for the audit.
 //! - [`notifications`]: where Apple sends notifications, if that is set up.
 //! - [`listener`]: accepting connections with limits, and letting go of them at the end; [`caller`] counts who holds how many.
@@ -15,6 +16,7 @@ pub mod client_certificates;
 pub mod control;
 pub mod devices;
 pub mod dismissal;
+pub mod enrolment;
 pub mod listener;
 pub mod notifications;
 pub mod refusals;

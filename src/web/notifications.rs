@@ -49,7 +49,7 @@ async fn receive(State(door): State<Door>, request: Request) -> Response {
     // Behind a proxy all come from one address: there nobody is kept waiting for what others did.
     let neighbour = request.extensions().get::<Caller>().map(|caller| caller.neighbour);
     let neighbour = neighbour.filter(|neighbour| !neighbour.is_loopback());
-    if let Some(seconds) = neighbour.and_then(|neighbour| door.refusals.rest(neighbour)) {
+    if let Some(seconds) = neighbour.and_then(|neighbour| door.refusals.rest(&neighbour)) {
         return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())]).into_response();
     }
     let (parts, body) = request.into_parts();

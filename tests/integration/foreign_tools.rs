@@ -59,8 +59,8 @@ async fn tool(program: &'static str, arguments: String, input: Vec<u8>) -> Outpu
     };
     tokio::task::spawn_blocking(run).await.unwrap().unwrap_or_else(|error| {
         panic!(
-            "`{program}` cannot be run ({error}): `make test` installs strongswan-pki, libstrongswan-extra-plugins and \
-             openssl"
+            "`{program}` cannot be run ({error}): `make test` installs strongswan-pki, libstrongswan-extra-plugins, openssl, \
+             poppler-utils and zbar-tools"
         )
     })
 }

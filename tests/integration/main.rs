@@ -19,6 +19,7 @@ mod dismissal;
 mod docs;
 mod doors;
 mod drift;
+mod enrolment;
 mod error_numbers;
 mod exit_matrix;
 mod exits;

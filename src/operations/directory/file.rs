@@ -59,6 +59,7 @@ struct Written<'t> {
     managed_account: Option<Placed<'t>>,
     groups: Vec<Placed<'t>>,
     devices: Vec<Placed<'t>>,
+    password: Option<Placed<'t>>,
     place: String,
 }
 
@@ -92,6 +93,12 @@ impl Reading {
                 devices.push(serial);
             }
         }
+        let password = written.password.filter(|password| !password.text.trim().is_empty());
+        if let Some(placed) = &password
+            && let Some(why) = crate::operations::password::problem(placed.text.trim())
+        {
+            self.problems.push(format!("{}: {why}", placed.place));
+        }
         if self.problems.len() > before {
             return None;
         }
@@ -102,6 +109,7 @@ impl Reading {
             managed_account: account.flatten().flatten(),
             groups,
             devices,
+            password: password.map(|password| password.text.trim().to_owned()),
             place: written.place,
         })
     }
@@ -139,6 +147,7 @@ struct Entry {
     groups: Vec<Spanned<String>>,
     #[serde(default)]
     devices: Vec<Spanned<String>>,
+    password: Option<Spanned<String>>,
 }
 
 fn toml_people(text: &str, reading: &mut Reading) -> Vec<Listed> {
@@ -164,6 +173,7 @@ fn toml_people(text: &str, reading: &mut Reading) -> Vec<Listed> {
             managed_account: entry.managed_account.as_ref().map(|value| placed(&lines, value)),
             groups: entry.groups.iter().map(|value| placed(&lines, value)).collect(),
             devices: entry.devices.iter().map(|value| placed(&lines, value)).collect(),
+            password: entry.password.as_ref().map(|value| placed(&lines, value)),
             place: lines.place(&span),
         })
     };
@@ -191,7 +201,7 @@ impl Lines<'_> {
 }
 
 /// The columns of a CSV file, by the names in its first line.
-const COLUMNS: [&str; 6] = ["uid", "email", "name", "managed-account", "groups", "devices"];
+const COLUMNS: [&str; 7] = ["uid", "email", "name", "managed-account", "groups", "devices", "password"];
 
 fn csv_people(text: &str, reading: &mut Reading) -> Vec<Listed> {
     let mut columns: [Option<usize>; COLUMNS.len()] = [None; COLUMNS.len()];
@@ -230,9 +240,10 @@ fn csv_people(text: &str, reading: &mut Reading) -> Vec<Listed> {
         };
         let (Some(uid), Some(email)) = (placed(0), placed(1)) else { break };
         let (name, managed_account) = (placed(2), placed(3));
-        let (groups, devices) = (list(4), list(5));
+        let (groups, devices, password) = (list(4), list(5), placed(6));
         let place = format!("line {line}");
-        people.extend(reading.person(Written { uid, email, name, managed_account, groups, devices, place }));
+        let written = Written { uid, email, name, managed_account, groups, devices, password, place };
+        people.extend(reading.person(written));
     }
     // A file without its first line was cut off or never written, which is something else than a directory without people.
     if columns[0].is_none() && reading.problems.is_empty() {

@@ -30,6 +30,8 @@ pub struct Listed {
     /// Ids of groups, each once.
     pub groups: Vec<String>,
     pub devices: Vec<SerialNumber>,
+    /// The hash of the password, if the person can sign in by it.
+    pub password: Option<String>,
     /// Where it stands in the directory, in words: `line 12`.
     pub place: String,
 }

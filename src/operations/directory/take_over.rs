@@ -11,7 +11,7 @@ use crate::operations::view::DirectoryChangesView;
 use crate::operations::{groups::new_of_people, users};
 use crate::store::device_notes::{self, Note};
 use crate::store::persons::{self, Person};
-use crate::store::{StoreError, Write, audit, groups};
+use crate::store::{StoreError, Write, audit, groups, passwords};
 
 /// Fewer missing people than this hold no listing, unless it is empty.
 const FEWEST_HELD: usize = 5;
@@ -63,6 +63,7 @@ pub(super) fn take_over(
         audit::write(w, now, "directory", "person gone", &person.email)?;
     }
     let placed = work.people(listing, &all, ids)?;
+    work.passwords(&placed)?;
     work.groups(listing, &placed)?;
     work.devices(&placed)?;
     let Work { changes, conflicts, touched, .. } = work;
@@ -293,6 +294,16 @@ impl Work<'_> {
             let (deployments, locations) = groups::used_by(self.w, group.id)?;
             if deployments.is_empty() && locations.is_empty() {
                 groups::remove(self.w, group.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps with what people sign in. A person who has left the directory cannot, whatever is kept.
+    fn passwords(&mut self, placed: &Placed<'_>) -> Result<(), StoreError> {
+        for (listed, person) in placed {
+            if passwords::put(self.w, *person, listed.password.as_deref())? {
+                audit::write(self.w, self.now, "directory", "password changed", &listed.email)?;
             }
         }
         Ok(())

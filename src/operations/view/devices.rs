@@ -196,3 +196,95 @@ pub struct EnrolView {
     pub count: u32,
     pub expires_at: Timestamp,
 }
+
+/// `POST /v1/enrolment-codes` and `POST /v1/enrolment-links`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct EnrolCodesRequest {
+    /// How many codes, or how many devices may use the link; 1 if absent.
+    #[serde(default)]
+    pub count: Option<u32>,
+    /// What to call them.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Until when; thirty days if absent.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Codes, the only time that they are told: whoever has one can enrol a device.
+#[derive(Serialize, Deserialize)]
+pub struct EnrolCodesView {
+    /// All of them by one name.
+    pub batch: String,
+    pub label: String,
+    pub organisation: String,
+    /// Where a code can be typed.
+    pub page: String,
+    /// SHA-256 of what devices must trust to reach that page; empty when they trust it by themselves.
+    pub fingerprints: Vec<String>,
+    pub expires_at: Timestamp,
+    pub codes: Vec<EnrolCodeView>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct EnrolCodeView {
+    pub reference: String,
+    pub code: String,
+    /// The page with the code filled in.
+    pub url: String,
+}
+
+/// A link, the only time that it is told.
+#[derive(Serialize, Deserialize)]
+pub struct EnrolLinkView {
+    pub reference: String,
+    pub label: String,
+    pub url: String,
+    pub count: u32,
+    pub expires_at: Timestamp,
+}
+
+/// `GET /v1/enrolments`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolmentView {
+    pub reference: String,
+    /// `profile`, `code`, `link` or `person`.
+    pub kind: String,
+    /// Of codes that were made together; empty otherwise.
+    pub batch: String,
+    pub label: String,
+    pub serial: Option<String>,
+    pub state: EnrolmentState,
+    /// Devices that may use it, and that have.
+    pub uses: u32,
+    pub used: u32,
+    pub expires_at: Timestamp,
+    pub created_at: Timestamp,
+    pub created_by: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EnrolmentState {
+    Open,
+    Used,
+    Expired,
+    Revoked,
+}
+
+/// `DELETE /v1/enrolments/{reference or batch}`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EnrolRevokedView {
+    pub name: String,
+    /// How many could still have been used.
+    pub revoked: u64,
+}
+
+/// `GET /v1/enrolment-trust`
+#[derive(Serialize, Deserialize)]
+pub struct EnrolTrustView {
+    /// The profile (base64); absent when devices trust the server by themselves.
+    pub profile: Option<String>,
+    /// SHA-256 of each certificate in it.
+    pub fingerprints: Vec<String>,
+}

@@ -163,6 +163,9 @@ impl State {
     }
 }
 
+/// The management of a device as its backup holds it.
+pub struct Backup(Enrolled);
+
 #[derive(Clone)]
 struct Enrolled {
     profile: Arc<Profile>,
@@ -399,6 +402,32 @@ impl Handset {
             let _ = self.check_in_message(&enrolled, "CheckOut", Dictionary::new()).await;
         }
         self.remove_profile();
+    }
+
+    /// What a backup of the device holds of its management.
+    pub fn back_up(&self) -> Option<Backup> {
+        self.lock().enrolled.clone().map(Backup)
+    }
+
+    /// The device is restored from its own backup: it has the profile and the identity of then, gets another token, and says
+    /// so in a TokenUpdate, without Authenticate.
+    pub async fn restore(&self, backup: Backup) -> Result<(), EnrolError> {
+        if self.lock().enrolled.is_some() {
+            return Err(EnrolError::Enrolled);
+        }
+        let token: Vec<u8> = (0..4).flat_map(|_| self.lock().chance.next().to_be_bytes()).collect();
+        let inbox = self.world.inboxes.register(token.clone());
+        let enrolled = Enrolled { token, ..backup.0 };
+        let update = keys([
+            ("Token", Value::Data(enrolled.token.clone())),
+            ("PushMagic", enrolled.magic.as_str().into()),
+            ("AwaitingConfiguration", false.into()),
+        ]);
+        self.check_in_message(&enrolled, "TokenUpdate", update).await?;
+        let mut state = self.lock();
+        state.profiles = vec![enrolled.profile.as_ref().clone()];
+        (state.enrolled, state.inbox) = (Some(enrolled), Some(inbox));
+        Ok(())
     }
 
     fn remove_profile(&self) {
