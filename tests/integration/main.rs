@@ -5,6 +5,7 @@
 
 mod apple_trouble;
 mod bad_input;
+mod browser;
 mod by_hand;
 mod captured;
 mod causes;
