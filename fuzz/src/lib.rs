@@ -10,7 +10,7 @@ pub mod planner;
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their folders under `seeds`.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("mdm", devices::mdm),
     ("declarations", devices::declarations),
     ("signature", devices::signature),

@@ -337,6 +337,7 @@ C02            enrolled  iPad (10th generation)  18.1   1/3      2  -          p
             device: device("C02", ""),
             groups: vec![],
             pairs: vec![],
+            declarations: None,
             installed: vec![app],
             installed_at: None,
             commands: vec![],

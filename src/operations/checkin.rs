@@ -134,14 +134,15 @@ async fn returned(
     signer: &SignerCertificate,
 ) -> Result<Option<DeviceId>, OperationError> {
     let (udid, fingerprint, index) = (enrollment.device.as_str().to_owned(), signer.fingerprint, context.index.clone());
-    if !enrollment.is_device_channel() {
+    if !enrollment.is_device_channel() || index.is_revoked(&fingerprint) {
         return Ok(None);
     }
     let write = context.store.write(move |w| -> Result<Option<devices::Device>, StoreError> {
         let Some(device) = devices::by_fingerprint(w, &fingerprint)?.filter(|device| device.udid == udid) else {
             return Ok(None);
         };
-        let pin = devices::Pin { id: device.id, udid, fingerprint, waits: false };
+        let not_after = enrolments::identity(w, &fingerprint)?.map(|identity| identity.not_after);
+        let pin = devices::Pin { id: device.id, udid, fingerprint, former: None, not_after, waits: false };
         w.after_commit(move || index.put(pin));
         Ok(Some(device))
     });

@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{OperationError, Shared, checkin};
+use super::{OperationError, Shared, checkin, enrol};
 use crate::licensing::membership::platform;
 use crate::licensing::progress::Progress;
 use crate::mdm::command::{Command, DeviceInformation, InstalledApplicationList, ManagedApplicationList};
 use crate::mdm::report::{DeviceFacts, InstalledApp, Report, Status};
 use crate::model::{App, Cause, DeviceId, Ownership, SerialNumber};
 use crate::store::inventory::{self, Facts};
-use crate::store::{Write, appliance, commands, device_notes, devices, pairs};
+use crate::store::{Write, appliance, commands, device_notes, devices, enrolments, pairs};
 
 /// Devices asked in one transaction at most.
 const CHUNK: usize = 200;
@@ -110,7 +110,12 @@ pub(super) fn took_facts(
         }
     }
     if let Some(serial) = told.serial_number.as_deref().and_then(SerialNumber::read) {
-        devices::learn_serial(w, id, serial.as_str())?;
+        let learnt = devices::learn_serial(w, id, serial.as_str())?;
+        if let Some(device) = devices::by_id(w, id)?.filter(|_| learnt)
+            && let Some(identity) = enrolments::identity(w, &device.fingerprint)?
+        {
+            enrol::holder::hand_over(w, serial.as_str(), &identity, None, now)?;
+        }
     }
     ask_for_apps(w, id, uuid, now)
 }

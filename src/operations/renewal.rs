@@ -19,6 +19,7 @@ use crate::mdm::report::{Report, Status};
 use crate::model::DeviceId;
 use crate::schedule::{expiry_threshold, renewal_due};
 use crate::store::alerts::NewAlert;
+use crate::store::enrolments::ProfileKind;
 use crate::store::identities::{self, IdentityKind, InUse};
 use crate::store::{StoreError, Write, commands, devices, enrolments};
 
@@ -76,6 +77,11 @@ pub(super) fn queue(context: &Shared, w: &Write<'_>, it: &InUse, who: &str) -> R
         uses: 1,
         uses_left: 1,
         expires_at: now,
+        kind: ProfileKind::File,
+        batch: String::new(),
+        label: String::new(),
+        person: None,
+        revoked_at: None,
     };
     // Nobody knows a secret for it before it is handed out.
     let row = enrolments::add_profile(w, &profile, &context.entropy.bytes(), now, who)?;

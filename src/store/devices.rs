@@ -286,16 +286,13 @@ pub fn learn(connection: &Connection, id: DeviceId, facts: &Facts) -> Result<(),
     Ok(())
 }
 
-/// A device that had not told its serial number does so now, unless another one has it.
-pub fn learn_serial(connection: &Connection, id: DeviceId, serial: &str) -> Result<(), StoreError> {
-    if id_by_serial(connection, serial)?.is_none() {
-        execute(
-            connection,
-            "UPDATE device SET serial = ?2 WHERE id = ?1 AND serial = '' AND user_enrolment = 0",
-            params![id.0, serial],
-        )?;
+/// A device that had not told its serial number does so now, unless another one has it; true when that is news.
+pub fn learn_serial(connection: &Connection, id: DeviceId, serial: &str) -> Result<bool, StoreError> {
+    if id_by_serial(connection, serial)?.is_some() {
+        return Ok(false);
     }
-    Ok(())
+    let sql = "UPDATE device SET serial = ?2 WHERE id = ?1 AND serial = '' AND user_enrolment = 0";
+    Ok(execute(connection, sql, params![id.0, serial])? > 0)
 }
 
 /// The device has refused an install only because it would have taken a person's own copy over.

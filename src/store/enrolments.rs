@@ -123,10 +123,10 @@ pub struct Made {
     pub created_by: String,
 }
 
-/// All profiles that are kept, the newest first; codes in their order.
+/// All profiles that are kept, without those of renewals, the newest first; codes in their order.
 pub fn all(connection: &Connection) -> Result<Vec<Made>, StoreError> {
     let columns = PROFILE.replace(" FROM", ", created_at, created_by FROM");
-    let sql = format!("{columns} ORDER BY created_at DESC, batch, id");
+    let sql = format!("{columns} WHERE renews IS NULL ORDER BY created_at DESC, batch, id");
     rows(connection, &sql, [], |row| {
         Ok(Made { profile: read_profile(row)?, created_at: time(row.get(11)?)?, created_by: row.get(12)? })
     })
@@ -145,7 +145,8 @@ pub fn revoke(connection: &Connection, name: &str, now: Timestamp) -> Result<(u6
 
 /// Forgets profiles that ended before this moment and gave no device its identity.
 pub fn forget_before(connection: &Connection, before: Timestamp) -> Result<(), StoreError> {
-    let sql = "DELETE FROM enrolment_profile WHERE expires_at < ?1
+    // Those of renewals are handed out, and end, anew each time.
+    let sql = "DELETE FROM enrolment_profile WHERE expires_at < ?1 AND renews IS NULL
                    AND NOT EXISTS (SELECT 1 FROM identity WHERE profile_id = enrolment_profile.id)";
     execute(connection, sql, [micros(before)])?;
     Ok(())

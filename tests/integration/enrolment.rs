@@ -436,6 +436,19 @@ fn a_wiped_device_that_changes_hands_belongs_to_who_signs_in() {
 }
 
 #[test]
+fn a_device_that_tells_its_serial_number_late_is_theirs_who_signed_in_all_the_same() {
+    story(|clock| async move {
+        let app = with_people(clock).await;
+        let mut spec = devices(0, 1).remove(0);
+        spec.behaviour.minimal_authenticate = true;
+        enrol(&app, &Browser::new(&app).profile_of("priya@example.org").await, &spec).await.unwrap();
+        assert_eq!(person_of(&app, &spec.serial).await, "", "nobody knows yet which device it is");
+        app.wait(minutes(5)).await;
+        assert_eq!(person_of(&app, &spec.serial).await, "priya@example.org");
+    });
+}
+
+#[test]
 fn a_device_restored_from_its_own_backup_is_enrolled_again_by_its_token_update() {
     story(|clock| async move {
         let app = App::start(clock, &[]).await;

@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use crate::model::Source;
+use crate::model::{PersonId, Source};
 use crate::store::device_notes::{self, Note};
 use crate::store::enrolments::{self, Identity, ProfileKind};
 use crate::store::{StoreError, Write, audit, persons};
@@ -18,13 +18,21 @@ pub(in crate::operations) fn hand_over(
     former: Option<&[u8; 32]>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let Some(profile) = enrolments::profile(w, identity.profile)?.filter(|_| !serial.is_empty()) else { return Ok(()) };
+    let former = former.map(|former| enrolments::identity(w, former)).transpose()?.flatten();
+    // With the profile that it has already a device renews its identity: nobody has taken it in hand.
+    let renewed = former.as_ref().is_some_and(|former| former.profile == identity.profile);
+    if renewed || serial.is_empty() {
+        return Ok(());
+    }
+    let Some(profile) = enrolments::profile(w, identity.profile)? else { return Ok(()) };
     let note = device_notes::get(w, serial)?;
     let new = match (profile.kind, profile.person) {
         (ProfileKind::Person, Some(person)) => {
             Note { person: Some(person), person_source: Some(Source::Hand), ..note.clone() }
         }
-        (ProfileKind::Code | ProfileKind::Link, _) if note.person.is_some() && signed_in(w, former)? == note.person => {
+        (ProfileKind::Code | ProfileKind::Link, _)
+            if note.person.is_some() && signed_in(w, former.as_ref())? == note.person =>
+        {
             Note { person: None, person_source: None, ..note.clone() }
         }
         _ => return Ok(()),
@@ -49,11 +57,9 @@ pub(in crate::operations) fn hand_over(
     Ok(())
 }
 
-/// Who had signed in for the identity with this fingerprint.
-fn signed_in(w: &Write<'_>, former: Option<&[u8; 32]>) -> Result<Option<crate::model::PersonId>, StoreError> {
-    let Some(identity) = former.map(|former| enrolments::identity(w, former)).transpose()?.flatten() else {
-        return Ok(None);
-    };
+/// Who had signed in for an identity.
+fn signed_in(w: &Write<'_>, identity: Option<&Identity>) -> Result<Option<PersonId>, StoreError> {
+    let Some(identity) = identity else { return Ok(None) };
     let profile = enrolments::profile(w, identity.profile)?;
     Ok(profile.filter(|profile| profile.kind == ProfileKind::Person).and_then(|profile| profile.person))
 }

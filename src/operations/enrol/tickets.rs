@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{closed, encode, hash, organisation, ready};
+use super::{calls, closed, encode, hash, organisation, ready};
 use crate::clock::after;
 use crate::entropy::Entropy;
 use crate::mdm::identity::profile_signature::sign_profile;
@@ -17,7 +17,7 @@ use crate::mdm::profile::{Anchor, trust_profile};
 use crate::operations::{OperationError, Shared};
 use crate::store::enrolments::{self, Profile, ProfileKind};
 use crate::store::persons::{self, Person};
-use crate::store::{StoreError, appliance, audit};
+use crate::store::{StoreError, appliance, audit, identities};
 
 /// Letters and digits of codes: none that looks like another.
 const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -105,9 +105,14 @@ pub async fn profile(context: &Shared, ticket: &Ticket) -> Result<Option<Vec<u8>
     });
     let Some(profile) = read.await? else { return Ok(None) };
     let push = ready(context)?;
-    let (bytes, _) = encode(context, &profile.reference, ticket.challenge(), push.topic())?;
+    let calls = calls(context, &profile.reference);
+    let (bytes, _) = encode(context, &profile.reference, ticket.challenge(), push.topic(), &calls)?;
     let url = context.config().devices.url.clone();
-    context.store.write(move |w| appliance::fix_device_url(w, &url)).await?;
+    let kept = context.store.write(move |w| -> Result<(), StoreError> {
+        identities::keep_calls(w, profile.id, &calls)?;
+        appliance::fix_device_url(w, &url)
+    });
+    kept.await?;
     Ok(Some(bytes))
 }
 

@@ -43,6 +43,20 @@ fn both_forms_say_the_same() {
 }
 
 #[test]
+fn a_hash_stands_in_both_forms_and_an_empty_field_is_none() {
+    const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGlzIGhlcmU$XkRhyzPhGOpu0s5qtHPdOHqJQBrNZTzhXTwCs8rXz0A";
+    let toml = format!("[[person]]\nuid = \"1\"\nemail = \"a@b.example\"\npassword = \"{HASH}\"\n");
+    let csv = format!("uid,email,password\n1,a@b.example,\"{HASH}\"\n2,c@d.example,\n");
+    assert_eq!(decode(Format::Toml, &toml).unwrap().people[0].password.as_deref(), Some(HASH));
+    let people = decode(Format::Csv, &csv).unwrap().people;
+    assert_eq!((people[0].password.as_deref(), people[1].password.as_deref()), (Some(HASH), None));
+    let semicolons =
+        csv.replace("uid,email,password", "uid;email;password").replace("1,a@b.example,", "1;a@b.example;");
+    let semicolons = semicolons.replace("2,c@d.example,", "2;c@d.example;");
+    assert_eq!(decode(Format::Csv, &semicolons).unwrap().people, people);
+}
+
+#[test]
 fn an_empty_list_is_a_list_but_an_empty_csv_file_is_none() {
     assert!(decode(Format::Toml, "").unwrap().people.is_empty());
     assert!(decode(Format::Csv, "uid,email\n\n").unwrap().people.is_empty());
@@ -63,6 +77,7 @@ fn what_is_wrong_is_told_with_line_and_column() {
         (entry("devices = [\"D1\", \"not a serial\"]"), "line 4, column 18: \"not a serial\" is no serial number"),
         (entry("groups = [\"\"]"), "line 4, column 11: \"\" cannot be the name of a group"),
         (entry("managed-account = \"nobody\""), "line 4, column 19: \"nobody\" is no Managed Apple Account"),
+        (entry("password = \"secret\""), "line 4, column 12: password is no argon2id hash"),
         ("[[person]]\nuid = \" \"\nemail = \"nobody\"\n".to_owned(), "line 2, column 7: uid has"),
         (
             "[[person]]\nuid = \" \"\nemail = \"nobody\"\n".to_owned(),
@@ -84,6 +99,7 @@ fn what_is_wrong_is_told_with_line_and_column() {
         ("uid,email,uid\n", "line 1, column 3: the column uid is there twice"),
         ("uid,email\n1,nobody\n", "line 2, column 2 (email): \"nobody\" is no e-mail address"),
         ("name,email,uid\nx,a@b.example\n", "line 2, column 3 (uid): uid has"),
+        ("uid,email,password\n1,a@b.example,secret\n", "line 2, column 3 (password): password is no argon2id hash"),
         ("uid,email,devices\n1,a@b.example,D1|?\n", "line 2, column 3 (devices): \"?\" is no serial number"),
     ] {
         let problems = decode(Format::Csv, text).unwrap_err();
@@ -101,7 +117,7 @@ fn of_many_problems_the_first_are_told() {
 proptest::proptest! {
     #[test]
     fn any_text_is_a_listing_or_problems(
-        text in "(uid|email|name|groups|devices|1|a@b|[,;|\"\n =\\[\\]#.]|\\[\\[person\\]\\]|\\PC){0,40}"
+        text in "(uid|email|name|groups|devices|password|1|a@b|[,;|\"\n =\\[\\]#.]|\\[\\[person\\]\\]|\\PC){0,40}"
     ) {
         for format in [Format::Toml, Format::Csv] {
             if let Err(problems) = decode(format, &text) {
