@@ -13,11 +13,13 @@ pub struct Names<'a> {
     pub next: &'a str,
     /// When the licence goes back whatever the device says, in words; may be empty.
     pub deadline: &'a str,
+    /// The app comes to the device by declaration.
+    pub declared: bool,
 }
 
 /// The sentence for a step.
 pub fn explain(step: Step, names: &Names<'_>) -> String {
-    let Names { location, reason, next, deadline } = *names;
+    let Names { location, reason, next, deadline, declared } = *names;
     let until = if deadline.is_empty() {
         String::new()
     } else {
@@ -42,6 +44,15 @@ pub fn explain(step: Step, names: &Names<'_>) -> String {
         Step::AwaitAssignment => format!("Apple is assigning the licence of {location}; the install follows"),
         Step::Install => "the licence is confirmed by Apple: the device is told to install".into(),
         Step::AwaitWave => "its wave is full: it is installed when an install of the same deployment has ended".into(),
+        Step::AwaitInstallAnswer if declared => {
+            format!("the app is declared; the device fetches it when it comes{because}")
+        }
+        Step::AwaitInstall if declared => {
+            format!("the device has fetched the declaration and works on it{because}{later}")
+        }
+        Step::AwaitPerson if declared => {
+            format!("the device offers the app, or asks its user, and tells what comes of it{because}{later}")
+        }
         Step::AwaitInstallAnswer => format!("the install command waits for the device to come{because}"),
         Step::Verify => "the device is asked how far it is".into(),
         Step::AwaitInstall => format!("the device has accepted the install and works on it{because}{later}"),

@@ -325,7 +325,7 @@ impl Seen {
         let device = self.planned.loaded.behind.devices[step.device as usize];
         let adam_id = &snapshot.products[step.product as usize].adam_id;
         let declared = device.is_some_and(|device| self.declared.contains(&(device, adam_id.clone())));
-        let names = Names { location, reason, next: &next, deadline: &deadline };
+        let names = Names { location, reason, next: &next, deadline: &deadline, declared };
         PairView {
             adam_id: snapshot.products[step.product as usize].adam_id.clone(),
             name: self.catalogue.name(&snapshot.products[step.product as usize].adam_id),

@@ -89,20 +89,44 @@ pub fn put(connection: &Connection, device: DeviceId, declaring: &Declaring) -> 
     Ok(())
 }
 
-/// Enrolled devices that were never asked, or refused with another system than they have now.
-pub fn not_asked(connection: &Connection) -> Result<Vec<DeviceId>, StoreError> {
-    let sql = "SELECT d.id FROM device d LEFT JOIN declaring_device p ON p.device_id = d.id
-        WHERE d.state = 'enrolled' AND d.os_version <> ''
-            AND (p.device_id IS NULL OR p.state = 'refused' AND p.os_version <> d.os_version) ORDER BY d.id";
-    rows(connection, sql, [], |row| Ok(DeviceId(row.get(0)?)))
+/// An enrolled device that was never asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotAsked {
+    pub device: DeviceId,
+    pub product_name: String,
+    pub os_version: String,
+    pub user_enrolment: bool,
 }
 
-/// The same of one device.
-pub fn was_not_asked(connection: &Connection, device: DeviceId) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM device d LEFT JOIN declaring_device p ON p.device_id = d.id
-        WHERE d.id = ?1 AND d.state = 'enrolled' AND d.os_version <> ''
-            AND (p.device_id IS NULL OR p.state = 'refused' AND p.os_version <> d.os_version)";
-    Ok(row(connection, sql, [device.0], |_| Ok(()))?.is_some())
+macro_rules! not_asked {
+    ($where:literal) => {
+        concat!(
+            "SELECT d.id, d.product_name, d.os_version, d.user_enrolment
+             FROM device d LEFT JOIN declaring_device p ON p.device_id = d.id
+             WHERE d.state = 'enrolled' AND d.os_version <> ''
+                 AND (p.device_id IS NULL OR p.state = 'refused' AND p.os_version <> d.os_version) ",
+            $where
+        )
+    };
+}
+
+fn read_not_asked(row: &rusqlite::Row<'_>) -> Result<NotAsked, StoreError> {
+    Ok(NotAsked {
+        device: DeviceId(row.get(0)?),
+        product_name: row.get(1)?,
+        os_version: row.get(2)?,
+        user_enrolment: row.get(3)?,
+    })
+}
+
+/// Enrolled devices that were never asked, or refused with another system than they have now.
+pub fn not_asked(connection: &Connection) -> Result<Vec<NotAsked>, StoreError> {
+    rows(connection, not_asked!("ORDER BY d.id"), [], read_not_asked)
+}
+
+/// The device, if it is one of these.
+pub fn was_not_asked(connection: &Connection, device: DeviceId) -> Result<Option<NotAsked>, StoreError> {
+    row(connection, not_asked!("AND d.id = ?1"), [device.0], read_not_asked)
 }
 
 /// Devices that have not fetched what they should have, though they were told so before `called`.

@@ -7,6 +7,7 @@ use sandbox::device::{Declares, DeviceSpec, Person};
 use vppd::model::Delivery;
 use vppd::operations::view::*;
 use vppd::operations::{deployments, look};
+use vppd::store::{self, StoreError};
 
 use crate::support::*;
 
@@ -21,6 +22,8 @@ async fn begin(clock: vppd::clock::Clock) -> App {
     app.wait(minutes(2)).await;
     app
 }
+
+type Change = fn(&mut DeviceSpec);
 
 /// Devices that know declarations, changed as said.
 fn declaring(from: u64, to: u64, change: impl Fn(&mut DeviceSpec)) -> Vec<DeviceSpec> {
@@ -84,7 +87,7 @@ fn section_7_7_a_required_app_is_declared_after_its_licence_and_nobody_asks_for_
 fn section_7_6_whatever_way_a_device_reports_it_is_understood() {
     story(|clock| async move {
         let app = begin(clock).await;
-        let ways: [(&str, fn(&mut DeviceSpec)); 5] = [
+        let ways: [(&str, Change); 5] = [
             ("iOS 17", |spec| spec.os_version = "17.4".into()),
             ("iOS 26", |spec| spec.os_version = "26.1".into()),
             ("builds as text", |spec| spec.declares.builds_swapped = true),
@@ -254,6 +257,44 @@ fn changed_terms_change_the_declaration_and_the_device_fetches_it() {
         app.wait(minutes(5)).await;
         assert_ne!(token(&app), before);
         assert_eq!(app.stages(PAGES).await, counts([(Stage::Installed, 1)]));
+        app.assert_clean();
+    });
+}
+
+#[test]
+fn section_1_7_only_what_is_truly_not_wanted_is_answered_404() {
+    story(|clock| async move {
+        let app = begin(clock).await;
+        app.enrol(declaring(1, 2, |_| ())).await;
+        deploy(&app, PAGES, TermsRequest::default()).await;
+        app.wait(minutes(10)).await;
+        let device = app.fleet.devices()[0].clone();
+        let pages = format!("declaration/configuration/vppd.app.{PAGES}");
+        for (endpoint, status) in [
+            (pages.as_str(), 200),
+            ("declaration/activation/vppd.activation", 200),
+            ("declaration/configuration/vppd.app.1", 404),
+            ("declaration/asset/vppd.app.1", 404),
+            ("declaration/moon/vppd.app.1", 400),
+            ("tokens", 200),
+        ] {
+            assert_eq!(device.asks(endpoint).await, Some(status), "{endpoint}");
+        }
+        // As after an older backup: nothing is known of its declarations.
+        let udid = device.spec().udid.clone();
+        app.context
+            .store
+            .write(move |w| -> Result<(), StoreError> {
+                let known = store::devices::by_udid(w, &udid)?.unwrap();
+                store::declarations::forget(w, known.id)
+            })
+            .await
+            .unwrap();
+        for endpoint in ["tokens", "declaration-items", &pages, "declaration/configuration/vppd.app.1"] {
+            assert_eq!(device.asks(endpoint).await, Some(503), "{endpoint}");
+        }
+        app.wait(48 * HOUR).await;
+        assert_eq!((app.installed(PAGES).len(), app.holders(PAGES).len()), (1, 1), "{:?}", app.pairs(PAGES).await);
         app.assert_clean();
     });
 }

@@ -121,8 +121,8 @@ fn large_things_are_refused_by_their_size() {
             request
         };
         for (method, path, size, status) in [
-            ("PUT", "/checkin", 256 * 1024, 400),
-            ("PUT", "/checkin", 256 * 1024 + 1, 413),
+            ("PUT", "/checkin", 4 * 1024 * 1024, 400),
+            ("PUT", "/checkin", 4 * 1024 * 1024 + 1, 413),
             ("PUT", "/mdm", 4 * 1024 * 1024, 400),
             ("PUT", "/mdm", 4 * 1024 * 1024 + 1, 413),
             ("POST", "/scep?operation=PKIOperation", 64 * 1024, 400),

@@ -66,7 +66,7 @@ async fn items(context: &Shared, id: DeviceId) -> Result<Answer, OperationError>
         .write(move |w| -> Result<Answer, OperationError> {
             let Some((_, declaring, declared)) = ask(w, id)? else { return Ok(unknown()) };
             let fetched = declared.token().to_owned();
-            declarations::put(w, id, &Declaring { fetched, ..declaring })?;
+            declarations::put(w, id, &Declaring { token: fetched.clone(), fetched, ..declaring })?;
             Ok(json(&declared.items()))
         })
         .await
@@ -113,13 +113,15 @@ async fn take(context: &Shared, id: DeviceId, report: StatusReport) -> Result<An
         .store
         .write(move |w| -> Result<Answer, OperationError> {
             let Some(device) = devices::by_id(w, id)? else { return Ok(unknown()) };
-            let Some(called) = status::take(w, &device, &report, &patience, &uuid, now)? else { return Ok(unknown()) };
+            let Some(taken) = status::take(w, &device, &report, &patience, &uuid, now)? else { return Ok(unknown()) };
             let waits = commands::any_open(w, id)?;
             w.after_commit(move || index.set_waits(id, waits));
-            if called {
+            if taken.called {
                 notify_after(w, &wake_now);
             }
-            notify_after(w, &plan_now);
+            if taken.news {
+                notify_after(w, &plan_now);
+            }
             Ok(Answer::Done)
         })
         .await

@@ -7,10 +7,14 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Way, Wish, changed, declarations, managed_app, put, remove, system, terms_of, way};
+use crate::entropy::Entropy;
 use crate::licensing::desired::By;
+use crate::licensing::membership::platform;
+use crate::licensing::progress::Patience;
 use crate::licensing::step::Blocked;
 use crate::licensing::{Planner, Step};
-use crate::mdm::command::{Command, DeclarativeManagement};
+use crate::mdm::command::{Command, DeclarativeManagement, ManagedApplicationList};
+use crate::mdm::declarative::System;
 use crate::model::{App, Delivery, DeploymentId, DeviceId};
 use crate::operations::reconcile::Names;
 use crate::operations::{OperationError, Shared, checkin};
@@ -66,28 +70,27 @@ pub(in crate::operations) async fn settle(context: &Shared, names: Names<'_>) ->
     let (not_asked, late, apps, deployments) = context
         .store
         .read(move |c| -> Result<_, OperationError> {
-            let (asked, late, apps) = match only {
+            let (mut not_asked, late, apps) = match only {
                 None => {
                     (declarations::not_asked(c)?, declarations::out_of_step(c, called)?, declarations::all_apps(c)?)
                 }
                 Some(devices) => {
                     let (mut asked, mut apps) = (Vec::new(), Vec::new());
                     for id in devices {
-                        asked.extend(declarations::was_not_asked(c, id)?.then_some(id));
+                        asked.extend(declarations::was_not_asked(c, id)?);
                         apps.extend(declarations::apps_of(c, id)?);
                     }
                     (asked, Vec::new(), apps)
                 }
             };
-            let mut not_asked = Vec::new();
-            for id in asked {
-                not_asked.extend(devices::by_id(c, id)?.filter(|device| system(device).may_know_declarations()));
-            }
-            let not_asked: Vec<DeviceId> = not_asked.into_iter().map(|device| device.id).collect();
+            not_asked.retain(|one| {
+                let platform = platform(&one.product_name);
+                System::new(platform, &one.os_version, one.user_enrolment).may_know_declarations()
+            });
             Ok((not_asked, late, apps, deployments::all(c)?))
         })
         .await?;
-    let mut changes: Vec<(DeviceId, Change)> = not_asked.into_iter().map(|id| (id, Change::Ask)).collect();
+    let mut changes: Vec<(DeviceId, Change)> = not_asked.into_iter().map(|one| (one.device, Change::Ask)).collect();
     changes.extend(late.into_iter().map(|id| (id, Change::Call)));
     let deployments: HashMap<i64, Deployment> = deployments.into_iter().map(|one| (one.id.0, one)).collect();
     let moves = deployments.values().any(|one| one.terms.delivery == Delivery::Declarative);
@@ -97,17 +100,17 @@ pub(in crate::operations) async fn settle(context: &Shared, names: Names<'_>) ->
     let mut wake = false;
     let mut changes = changes.into_iter().peekable();
     while changes.peek().is_some() {
-        let chunk: Vec<_> = changes.by_ref().take(CHUNK).map(|it| (it, context.entropy.uuid().to_string())).collect();
-        let (index, patience) = (context.index.clone(), context.patience());
+        let chunk: Vec<_> = changes.by_ref().take(CHUNK).collect();
+        let (index, patience, entropy) = (context.index.clone(), context.patience(), context.entropy.clone());
         wake |= context
             .store
             .write_bulk(move |w| -> Result<bool, OperationError> {
                 let mut wake = false;
-                for ((id, change), uuid) in &chunk {
+                for (id, change) in &chunk {
                     let Some(device) = devices::by_id(w, *id)?.filter(|one| one.state == DeviceState::Enrolled) else {
                         continue;
                     };
-                    wake |= make(w, &device, change, uuid, &patience, now)?;
+                    wake |= make(w, &device, change, &entropy, &patience, now)?;
                     let (index, id, waits) = (index.clone(), *id, commands::any_open(w, *id)?);
                     w.after_commit(move || index.set_waits(id, waits));
                 }
@@ -201,11 +204,11 @@ fn make(
     w: &Write<'_>,
     device: &devices::Device,
     change: &Change,
-    uuid: &str,
-    patience: &crate::licensing::progress::Patience,
+    entropy: &Entropy,
+    patience: &Patience,
     now: Timestamp,
 ) -> Result<bool, OperationError> {
-    let id = device.id;
+    let (id, uuid) = (device.id, &entropy.uuid().to_string());
     match change {
         Change::Ask => {
             let call = Command::DeclarativeManagement(DeclarativeManagement {});
@@ -221,6 +224,12 @@ fn make(
                 told_at: None,
             };
             declarations::put(w, id, &asked)?;
+            // A device that was declared apps of which this database knows nothing (an older backup) drops them now.
+            let installed = pairs::of_device(w, id)?.iter().any(|pair| pair.progress.app == App::Installed);
+            if installed && !commands::waits(w, id, "ManagedApplicationList")? {
+                let list = Command::ManagedApplicationList(ManagedApplicationList { identifiers: Vec::new() });
+                checkin::queue(w, id, &entropy.uuid().to_string(), &list, None, now)?;
+            }
             Ok(true)
         }
         Change::Call => super::call(w, id, uuid, now),

@@ -21,7 +21,15 @@ use crate::store::{Write, assets, pairs};
 /// How long a device may take to mention an app that it has and that was declared to it only now.
 const MENTIONS_WITHIN: Duration = Duration::from_secs(3600);
 
-/// Takes a report. True when the device was called to fetch anew, `None` when it was never asked to speak declarations.
+/// What a report led to.
+pub(super) struct Taken {
+    /// The device was called to fetch anew.
+    pub called: bool,
+    /// Something is not as it was known.
+    pub news: bool,
+}
+
+/// Takes a report; `None` when the device was never asked to speak declarations.
 pub(super) fn take(
     w: &Write<'_>,
     device: &Device,
@@ -29,12 +37,15 @@ pub(super) fn take(
     patience: &Patience,
     uuid: &str,
     now: Timestamp,
-) -> Result<Option<bool>, OperationError> {
+) -> Result<Option<Taken>, OperationError> {
     let Some(mut declaring) = declarations::get(w, device.id)? else { return Ok(None) };
     declaring.state = State::On;
     declaring.told_at = Some(now);
+    let mut news = false;
     if let Some(capabilities) = &report.capabilities {
-        declaring.capabilities = Some(written(capabilities)?);
+        let told = Some(written(capabilities)?);
+        news |= told != declaring.capabilities;
+        declaring.capabilities = told;
     }
     declarations::put(w, device.id, &declaring)?;
     if let Some(os_version) = &report.os_version {
@@ -48,22 +59,25 @@ pub(super) fn take(
     let apps = declarations::apps_of(w, device.id)?;
     if let Some(items) = &report.declared {
         let in_step = declaring.fetched == declaring.token;
-        took_declared(w, device.id, &apps, items, report.full && in_step, &patience, now)?;
+        news |= took_declared(w, device.id, &apps, items, report.full && in_step, &patience, now)?;
     }
     if let Some(items) = &report.commanded {
-        took_commanded(w, device.id, &apps, items, report.full, &patience, now)?;
+        news |= took_commanded(w, device.id, &apps, items, report.full, &patience, now)?;
     }
     for (identifier, reasons) in &report.invalid {
         let reason = format!("the device calls the declaration invalid: {}", reason_words(reasons));
         match app_of(identifier).and_then(|adam_id| apps.iter().find(|app| app.adam_id == adam_id)) {
-            Some(app) => tell(w, app, &Fact::InstallRefused { cause: Cause::VppdFault, reason }, &patience, now)?,
+            Some(app) => {
+                let refused = Fact::InstallRefused { cause: Cause::VppdFault, reason };
+                news |= tell(w, app, &refused, &patience, now)?;
+            }
             None => {
                 log::warn!(vppd_device = device.udid.as_str(); "{identifier} on device {}: {reason}", device.shown())
             }
         }
     }
-    let device = devices::by_id(w, device.id)?;
-    device.map(|device| changed(w, &device, uuid, now)).transpose()
+    let Some(device) = devices::by_id(w, device.id)? else { return Ok(None) };
+    Ok(Some(Taken { called: changed(w, &device, uuid, now)?, news }))
 }
 
 fn took_declared(
@@ -74,9 +88,10 @@ fn took_declared(
     all: bool,
     patience: &Patience,
     now: Timestamp,
-) -> Result<(), OperationError> {
+) -> Result<bool, OperationError> {
+    let mut news = false;
     if apps.is_empty() {
-        return Ok(());
+        return Ok(news);
     }
     let names = assets::bundle_ids(w)?;
     let adam_ids: HashMap<&str, &str> =
@@ -93,16 +108,16 @@ fn took_declared(
             assets::learn_bundle_id(w, adam_id, &item.identifier)?;
         }
         match fact(item) {
-            Some(fact) => tell(w, app, &fact, patience, now)?,
+            Some(fact) => news |= tell(w, app, &fact, patience, now)?,
             None => log::info!("device {id} tells an unknown state of {}; it counts for nothing", item.identifier),
         }
     }
     for app in apps.iter().filter(|app| all && !told.contains(app.adam_id.as_str())) {
         if after(app.declared_at, MENTIONS_WITHIN) <= now || app.withdrawn_at.is_some() {
-            tell(w, app, &Fact::NotListed, patience, now)?;
+            news |= tell(w, app, &Fact::NotListed, patience, now)?;
         }
     }
-    Ok(())
+    Ok(news)
 }
 
 /// What a device says of a declared app; `None` for a word that nobody knows.
@@ -123,15 +138,15 @@ fn fact(item: &AppItem<AppState>) -> Option<Fact> {
     Some(Fact::Listed(Word { status: state.word().into(), means, cause: None }))
 }
 
-/// Moves the state of a declared app.
+/// Moves the state of a declared app. True when it has moved.
 fn tell(
     w: &Write<'_>,
     app: &DeclaredApp,
     fact: &Fact,
     patience: &Patience,
     now: Timestamp,
-) -> Result<(), OperationError> {
-    let Some(mut pair) = pairs::get(w, app.device, &app.adam_id)? else { return Ok(()) };
+) -> Result<bool, OperationError> {
+    let Some(mut pair) = pairs::get(w, app.device, &app.adam_id)? else { return Ok(false) };
     let failure = match fact {
         Fact::InstallRefused { .. } => true,
         Fact::Listed(word) => word.means == Meaning::Uninstalled,
@@ -144,20 +159,21 @@ fn tell(
         App::InstallQueued | App::InstallRetry | App::Failed | App::Rejected | App::Removed
     );
     if failure && (counted || removing && matches!(fact, Fact::InstallRefused { .. })) {
-        return Ok(());
+        return Ok(false);
     }
     let before = pair.progress.clone();
     if !removing && matches!(fact, Fact::Listed(_)) {
         pair.progress.looks = 0;
     }
     pair.progress = advance(&pair.progress, fact, now, patience);
-    if pair.progress != before {
+    let news = pair.progress != before;
+    if news {
         pairs::put(w, &pair, now)?;
     }
     if app.withdrawn_at.is_some() && pair.progress.app == App::Removed {
         declarations::remove_app(w, app.device, &app.adam_id)?;
     }
-    Ok(())
+    Ok(news)
 }
 
 /// Apps that commands have installed, which the device tells by itself. Those that are declared leave this list.
@@ -169,7 +185,8 @@ fn took_commanded(
     all: bool,
     patience: &Patience,
     now: Timestamp,
-) -> Result<(), OperationError> {
+) -> Result<bool, OperationError> {
+    let mut news = false;
     let told: HashMap<&str, &AppItem<AppStatus>> = items.iter().map(|item| (item.identifier.as_str(), item)).collect();
     for (adam_id, bundle_id) in assets::bundle_ids(w)? {
         let item = told.get(bundle_id.as_str());
@@ -188,7 +205,8 @@ fn took_commanded(
         if progress != pair.progress {
             pair.progress = progress;
             pairs::put(w, &pair, now)?;
+            news = true;
         }
     }
-    Ok(())
+    Ok(news)
 }

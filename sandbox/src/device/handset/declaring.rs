@@ -65,6 +65,11 @@ impl Handset {
         self.report().await;
     }
 
+    /// Asks something by itself; the status of the answer, `None` without one.
+    pub async fn asks(&self, endpoint: &str) -> Option<u16> {
+        self.ask(endpoint, None).await.map(|reply| reply.status.as_u16())
+    }
+
     /// Asks, and counts it. `None` for trouble of the server's, which passes.
     async fn asked(&self, endpoint: &str, data: Option<Vec<u8>>) -> Option<(StatusCode, Vec<u8>)> {
         let word = endpoint.split('/').next().unwrap_or_default().to_owned();
