@@ -26,6 +26,10 @@ pub trait StoreFront: Send + Sync {
     fn product_by_bundle(&self, bundle_id: &str) -> Option<Product>;
     /// Whether Apple holds a licence of `adam_id` for this serial number in any location, as the device's store sees it now.
     fn holds_licence(&self, serial: &str, adam_id: &str) -> bool;
+    /// Whether the licence is a person's, and nobody has signed in to the store on the device.
+    fn wants_sign_in(&self, _serial: &str, _adam_id: &str) -> bool {
+        false
+    }
     /// A device asked to install before Apple had finished the pair: counted, shown by the control side as
     /// `installs_before_licence`.
     fn report_install_without_licence(&self, serial: &str, adam_id: &str);

@@ -221,6 +221,14 @@ fn preview(preview: &PreviewView, page: &Page) -> String {
         ],
         page,
     );
+    for one in &preview.prompts {
+        let supervised = if one.supervised { "supervised" } else { "not supervised" };
+        let licence = if one.by_user { "user" } else { "device" };
+        let kind = [word(&one.ownership), one.platform.clone(), supervised.to_owned()];
+        let kind: Vec<String> = kind.into_iter().filter(|word| !word.is_empty()).collect();
+        let devices = count(one.devices, "device", "devices");
+        text.push_str(&format!("\n- {devices} ({}; licence by {licence}): {}", kind.join(", "), clean(&one.words)));
+    }
     preview.notes.iter().for_each(|note| text.push_str(&format!("\n- {}", clean(note))));
     text
 }
@@ -306,6 +314,8 @@ fn list(deployments: &[DeploymentView], page: &Page) -> String {
 mod tests {
     use super::*;
     use crate::cli::tests::{page, time};
+    use crate::model::Ownership;
+    use crate::operations::view::PromptView;
 
     #[test]
     fn deployments_are_listed() {
@@ -355,6 +365,17 @@ ID  APP        PURPOSE   TO           DEVICES  LICENCE  CREATED           ADAM I
             free: Some(20),
             short: 6,
             first: vec!["DMPX0001".to_owned(), "DMPX0002".to_owned()],
+            prompts: vec![PromptView {
+                devices: 30,
+                ownership: Ownership::Personal,
+                platform: "iOS".to_owned(),
+                supervised: false,
+                by_user: false,
+                invitation: false,
+                install: true,
+                account: false,
+                words: "the person is asked to agree to the install".to_owned(),
+            }],
             notes: vec!["1 of 31 devices cannot run it: it is for macOS".to_owned()],
         };
         let expected = "\
@@ -364,6 +385,7 @@ takes:     26 licences
 free:      20
 missing:   6
 for:       DMPX0001, DMPX0002, and 24 more
+- 30 devices (personal, iOS, not supervised; licence by device): the person is asked to agree to the install
 - 1 of 31 devices cannot run it: it is for macOS";
         assert_eq!(preview(&view, &page(None)), expected);
     }

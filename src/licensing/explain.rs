@@ -29,7 +29,7 @@ pub fn explain(step: Step, names: &Names<'_>) -> String {
     let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
     match step {
         Step::Nothing => "no deployment speaks of this app for this device".into(),
-        Step::Satisfied => "installed and managed, licence held".into(),
+        Step::Satisfied => format!("installed and managed, licence held{because}"),
         Step::LicenceHeld => "the licence is held, and no install is wanted".into(),
         Step::Blocked(blocked) => explain_blocked(blocked, location),
         Step::NeedsLicence => "a licence is needed first".into(),

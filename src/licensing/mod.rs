@@ -9,6 +9,7 @@
 //! - `judge`: both for one pair, with what follows for all others; `queue`: who gets the licences there are, who waits.
 //! - [`mod@plan`]: all pairs together; [`planner`]: the same, kept up to date by what has changed.
 //! - [`progress`]: how the state of one app moves when its device says something.
+//! - [`mod@prompts`]: what a device will ask its person when an app comes.
 //! - [`mod@rectangles`]: pairs packed into as few requests as Apple's limits allow.
 //! - [`registration`]: what a registered user needs next.
 //! - [`mod@differences`]: what Apple, vppd and the devices do not agree about, and why.
@@ -16,18 +17,21 @@
 //! - [`reasons`]: which deployments speak of a pair, which one decides, and by which rule.
 //! - [`explain`]: the same in words for people.
 //! - [`way_out()`]: by which way out a licence goes back, for the audit.
+//! - [`fit`]: whether an app runs on a device at all.
 //! - [`mod@forecast`]: how long the licences of an app will last.
 //! - [`safety`]: how much may be taken back without anybody having said so.
 
 pub mod desired;
 pub mod differences;
 pub mod explain;
+pub mod fit;
 pub mod forecast;
 mod judge;
 pub mod membership;
 pub mod plan;
 pub mod planner;
 pub mod progress;
+pub mod prompts;
 mod queue;
 pub mod reasons;
 pub mod rectangles;

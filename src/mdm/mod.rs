@@ -10,6 +10,7 @@ pub mod declarative;
 pub mod identity;
 pub mod outcome;
 pub mod plist_guard;
+pub mod plist_json;
 pub mod profile;
 pub mod push;
 pub mod queue;

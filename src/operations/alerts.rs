@@ -5,9 +5,10 @@ use jiff::Timestamp;
 
 use super::view::AlertView;
 use super::{OperationError, Shared};
+use crate::model::Cause;
 use crate::schedule::expiry_threshold;
 use crate::store::alerts::{self, Alert, NewAlert};
-use crate::store::{StoreError, Write, locations};
+use crate::store::{StoreError, Write, locations, pairs};
 
 /// A content token comes to its end.
 pub const TOKEN_EXPIRY: &str = "token-expiry";
@@ -19,6 +20,9 @@ pub const NOT_OURS: &str = "not-ours";
 pub const PUSH_EXPIRY: &str = "push-certificate-expiry";
 /// Identities of devices come to their end without having been renewed.
 pub const IDENTITY_EXPIRY: &str = "identity-expiry";
+
+/// A device refuses a command for a reason that is ours, or the enrolment's.
+pub const COMMAND_REFUSED: &str = "command-refused";
 
 /// How many alerts a list shows.
 const SHOWN: u32 = 500;
@@ -49,6 +53,20 @@ pub(super) fn announce(alert: &NewAlert) {
         true => log::error!(vppd_alert = *kind, vppd_location = subject.as_str(); "{message}. {advice}"),
         false => log::warn!(vppd_alert = *kind, vppd_location = subject.as_str(); "{message}. {advice}"),
     }
+}
+
+/// Takes the warning of refused commands back once no app is given up for their reasons any more.
+pub async fn watch_refusals(context: &Shared) -> Result<(), OperationError> {
+    let now = context.clock.now();
+    context
+        .store
+        .write_bulk(move |w| -> Result<(), OperationError> {
+            if !pairs::any_given_up(w, &[Cause::RightMissing, Cause::VppdFault])? {
+                alerts::end(w, COMMAND_REFUSED, None, None, now)?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// Warns of content tokens and of the push certificate that come to their end, once at each threshold, and takes the

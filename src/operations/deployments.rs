@@ -17,6 +17,7 @@ use crate::store::deployments::{self, Deployment, Terms};
 use crate::store::membership::Membership;
 use crate::store::{StoreError, Write, audit, locations, persons};
 use preview::Preview;
+pub(in crate::operations) use preview::needs;
 pub use terms::configuration;
 
 /// Adds a deployment. The same again gives the one that is there. Nothing is kept of one that is only tried.

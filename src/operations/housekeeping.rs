@@ -63,6 +63,7 @@ async fn round(context: &Shared, number: u32) -> Result<(), OperationError> {
     doctor::apple::keep_drift(context).await?;
     if number.is_multiple_of(WATCH_EVERY) {
         alerts::watch_expiry(context).await?;
+        alerts::watch_refusals(context).await?;
         shortage::watch(context).await?;
         directory::let_go(context).await?;
         inventory::ask(context).await?;

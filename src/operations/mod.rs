@@ -26,6 +26,7 @@
 //!   is not on a device, with everything that happened.
 
 pub mod alerts;
+mod app_terms;
 pub mod archive;
 pub mod backup;
 pub mod by_hand;

@@ -7,6 +7,10 @@
 //! The plan is kept in memory and brought up to date: only devices and people about whom something was written since are read
 //! and judged anew; everything is, at the start, when something that speaks of many has changed, and every hour. Debug builds
 //! make the whole plan beside it each time, and stop when the two differ (`law`).
+//!
+//! - `install`: what an install says, and whether it makes sense on the device.
+
+mod install;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,20 +18,24 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+use super::app_terms::{self, AppTerms, Terms};
 use super::declarations::{self, Way, Wish};
 use super::{DeviceIndex, OperationError, Shared, checkin, notify_after, safety};
 use crate::apple::Limits as AppleLimits;
 use crate::clock::after;
+use crate::licensing::fit::Needs;
 use crate::licensing::plan::{Actions, CommandAction, CommandKind, Holders, LicenceAction};
-use crate::licensing::progress::Patience;
+use crate::licensing::progress::{Patience, Progress};
 use crate::licensing::{
     Deadlines, Holder, Limits, Plan, Planner, Rectangle, Snapshot, Verb, plan, rectangles, way_out,
 };
-use crate::mdm::command::{Command, InstallApplication, ManagedApplicationList, RemoveApplication};
-use crate::model::{self, App, DeviceId};
+use crate::mdm::command::{Command, ManagedApplicationList, RemoveApplication};
+use crate::model::{self, App, Cause, DeviceId};
 use crate::store;
 use crate::store::snapshot::{self, Behind, Loaded};
 use crate::store::{Marks, StoreError, Write, appliance, assignments, audit, commands, devices, events, pairs};
+pub(super) use install::{install_command, licensed};
+use install::{needs_of, why_not};
 
 #[cfg(debug_assertions)]
 mod law;
@@ -191,9 +199,11 @@ pub async fn reconcile(context: &Shared, reconciler: &mut Reconciler) -> Result<
             record_licences(context, names, action).await?;
         }
         let mut queued = declarations::settle::settle(context, names).await?;
+        let terms = AppTerms::load(context).await?;
         for chunk in actions.commands.chunks(CHUNK) {
-            queued |= record_commands(context, names, chunk).await?;
+            queued |= record_commands(context, names, &terms, chunk).await?;
         }
+        queued |= app_terms::bring(context, names, &terms).await?;
         if queued {
             context.wake_now.notify_one();
         }
@@ -357,13 +367,17 @@ struct Task {
     kind: CommandKind,
     uuid: String,
     wish: Wish,
+    terms: Terms,
+    needs: Needs,
 }
 
 async fn record_commands(
     context: &Shared,
     names: Names<'_>,
+    terms: &AppTerms,
     actions: &[CommandAction],
 ) -> Result<bool, OperationError> {
+    let needs = needs_of(context, names.snapshot, actions).await?;
     let tasks: Vec<Task> = actions
         .iter()
         .filter_map(|action| {
@@ -375,6 +389,11 @@ async fn record_commands(
                 kind: action.kind,
                 uuid: context.entropy.uuid().to_string(),
                 wish: declarations::settle::wish(names.planner, action.product, action.device),
+                terms: match action.kind {
+                    CommandKind::Install => terms.of(names.planner, action.product, action.device),
+                    _ => Terms::default(),
+                },
+                needs: needs.get(&product.adam_id).cloned().unwrap_or_default(),
             })
         })
         .collect();
@@ -430,31 +449,30 @@ fn record_one(w: &Write<'_>, task: &Task, patience: &Patience, now: Timestamp) -
         CommandKind::Install => {
             let refused = matches!(pair.progress.app, App::Rejected | App::Failed);
             let fits = refused || matches!(pair.progress.app, App::None | App::Removed | App::InstallRetry);
-            let licensed = |w| -> Result<bool, StoreError> {
-                let serial = model::Holder::Serial(device.serial.clone());
-                Ok(assignments::is_settled(w, &task.adam_id, &serial)?
-                    || snapshot::person_holds(w, &task.adam_id, &device.serial)?)
-            };
-            if !fits || !licensed(w)? {
+            if !fits || !licensed(w, &task.adam_id, &device)? {
+                return Ok(false);
+            }
+            if let Some(why) = why_not(&task.needs, &device) {
+                // It would be refused. The licence goes back as for any install that failed for good.
+                let (cause, reason) = (Some(Cause::NotSupported), format!("the app does not run on it: {why}"));
+                pair.progress = Progress { app: App::Failed, cause, reason, ..Progress::default() };
+                pairs::put(w, &pair, now)?;
+                pairs::note_refused(w, task.device, &task.adam_id, now)?;
                 return Ok(false);
             }
             // Asked anew: what failed before does not count.
             if refused {
                 pair.progress.tries = 0;
             }
+            let Some(install) = install_command(&device, &task.adam_id, task.terms.clone()) else { return Ok(false) };
             match declarations::install(w, &device, &mut pair, &task.wish, &task.uuid, now)? {
                 Way::Declared => return Ok(true),
                 Way::Wait => return Ok(false),
                 Way::Command => {}
             }
-            let Ok(adam_id) = task.adam_id.parse() else { return Ok(false) };
             pair.progress.app = App::InstallQueued;
-            Command::InstallApplication(InstallApplication {
-                adam_id,
-                take_over: !device.user_enrolment && !device.refuses_take_over,
-                install_as_managed: is_mac(&device) && !device.user_enrolment,
-                without_flags: is_mac(&device) && device.user_enrolment,
-            })
+            pair.terms = app_terms::fingerprint(&install);
+            Command::InstallApplication(install)
         }
         CommandKind::Remove => {
             if pair.progress.app.may_be_on_the_device()
@@ -466,6 +484,7 @@ fn record_one(w: &Write<'_>, task: &Task, patience: &Patience, now: Timestamp) -
             if !pair.progress.app.may_be_on_the_device() {
                 return Ok(false);
             }
+            app_terms::drop_open(w, &mut pair, now)?;
             pair.progress.app = App::RemoveQueued;
             Command::RemoveApplication(RemoveApplication { identifier })
         }
@@ -491,11 +510,6 @@ fn withdraw(w: &Write<'_>, mut pair: pairs::Pair, now: Timestamp) -> Result<(), 
         pairs::put(w, &pair, now)?;
     }
     Ok(())
-}
-
-fn is_mac(device: &devices::Device) -> bool {
-    let product = &device.facts.product_name;
-    product.starts_with("Mac") || product.starts_with("iMac") || product.starts_with("VirtualMac")
 }
 
 /// Plans whenever something changed (changes are collected for a moment) and whenever something is due.

@@ -2,6 +2,10 @@
 //!
 //! A result is on disk before the device is told so; a result that comes twice changes nothing the second time. A device
 //! that only asks, with an empty queue, touches no disk.
+//!
+//! - `installs`: the answers to installs.
+
+mod installs;
 
 use std::sync::Arc;
 
@@ -12,17 +16,16 @@ use super::device_index::Pinned;
 use super::locations::Workers;
 use super::pause::HELD_BACK;
 use super::{OperationError, Shared, declarations, inventory, notify_after, renewal};
-use crate::licensing::progress::{Fact, Meaning, Patience, Progress, Word, advance};
+use crate::licensing::progress::{Fact, Meaning, Patience, Word, advance};
 use crate::mdm::command::{Command, Priority};
 use crate::mdm::identity::signature::SignerCertificate;
 use crate::mdm::outcome::{self, Asked, Outcome};
 use crate::mdm::queue::{self, Cycle, Queued, State};
 use crate::mdm::report::{AppStatus, ErrorLink, Report, Status};
-use crate::model::{App, Cause, CommandUuid, DeviceId};
-use crate::store::alerts::NewAlert;
+use crate::model::{Cause, CommandUuid, DeviceId};
 use crate::store::commands::{self, CommandState};
-use crate::store::notifications::Hint;
-use crate::store::{self, Write, alerts, appliance, assets, devices, locations, notifications, pairs};
+use crate::store::{self, Write, appliance, assets, pairs};
+use installs::{put_off, took_install};
 
 /// What the door answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +91,7 @@ pub async fn handle(context: &Shared, report: Report, signer: &SignerCertificate
     }
 }
 
-/// Chooses the next command and marks it as sent.
+/// Chooses the next command and marks it as sent. An install that nothing wants any more is taken back instead.
 fn next_command(
     context: &Shared,
     w: &Write<'_>,
@@ -103,31 +106,48 @@ fn next_command(
     if renewal::must_come_first(w, id, now)? {
         open.retain(|command| command.request_type == renewal::COMMAND);
     }
-    let queued: Vec<Queued> = open
-        .iter()
-        .map(|command| Queued {
-            uuid: command.uuid.clone(),
-            priority: match command.priority {
-                0 => Priority::Inventory,
-                1 => Priority::Removal,
-                _ => Priority::Install,
-            },
-            queued_at: command.queued_at,
-            state: match command.state {
-                CommandState::Sent => State::Sent,
-                CommandState::NotNow => State::NotNow,
-                _ => State::Queued,
-            },
-        })
-        .collect();
-    let Some(chosen) = queue::next(&queued, cycle).and_then(|index| open.get(index)) else { return Ok(None) };
-    let mut command: Command = serde_json::from_str(&chosen.body)
-        .map_err(|error| OperationError::internal(format!("command {} cannot be read: {error}", chosen.uuid)))?;
-    if let Command::InstallProfile(install) = &mut command {
-        install.payload = renewal::offer(context, w, id, &install.reference, now)?;
+    loop {
+        let queued: Vec<Queued> = open.iter().map(queued).collect();
+        let Some(at) = queue::next(&queued, cycle) else { return Ok(None) };
+        let chosen = open.swap_remove(at);
+        if superseded(w, &chosen)? {
+            let why = "something newer is wanted of the app";
+            commands::finish(w, chosen.id, CommandState::Withdrawn, why, now)?;
+            continue;
+        }
+        let mut command: Command = serde_json::from_str(&chosen.body)
+            .map_err(|error| OperationError::internal(format!("command {} cannot be read: {error}", chosen.uuid)))?;
+        if let Command::InstallProfile(install) = &mut command {
+            install.payload = renewal::offer(context, w, id, &install.reference, now)?;
+        }
+        commands::sent(w, chosen.id, now)?;
+        return Ok(Some((chosen.uuid.clone(), command.encode(&chosen.uuid))));
     }
-    commands::sent(w, chosen.id, now)?;
-    Ok(Some((chosen.uuid.clone(), command.encode(&chosen.uuid))))
+}
+
+fn queued(command: &commands::Command) -> Queued {
+    Queued {
+        uuid: command.uuid.clone(),
+        priority: match command.priority {
+            0 => Priority::Inventory,
+            1 => Priority::Removal,
+            _ => Priority::Install,
+        },
+        queued_at: command.queued_at,
+        state: match command.state {
+            CommandState::Sent => State::Sent,
+            CommandState::NotNow => State::NotNow,
+            _ => State::Queued,
+        },
+    }
+}
+
+/// Whether the pair that an install is about waits for another command meanwhile.
+fn superseded(w: &Write<'_>, command: &commands::Command) -> Result<bool, OperationError> {
+    let install = command.request_type == "InstallApplication";
+    let Some(adam_id) = command.adam_id.as_ref().filter(|_| install) else { return Ok(false) };
+    let Some(pair) = pairs::get(w, command.device, adam_id)? else { return Ok(false) };
+    Ok(![&pair.command, &pair.terms_command].into_iter().any(|waits| waits.as_deref() == Some(command.uuid.as_str())))
 }
 
 /// Takes the result of a command, which may lead to a question with the uuid `fresh`; true when a plan may look different now.
@@ -214,126 +234,6 @@ fn chain_json(chain: &[ErrorLink]) -> String {
         })
         .collect();
     serde_json::to_string(&bounded).unwrap_or_else(|_| "[]".into())
-}
-
-/// An install that is put off again and again is given up in the end. True when it was.
-fn put_off(
-    w: &Write<'_>,
-    command: &commands::Command,
-    patience: &Patience,
-    now: Timestamp,
-) -> Result<bool, OperationError> {
-    let waits_for = now.duration_since(command.queued_at);
-    let too_long = waits_for.unsigned_abs() >= patience.person_after && waits_for.is_positive();
-    if command.request_type != "InstallApplication" || !too_long {
-        return Ok(false);
-    }
-    commands::finish(w, command.id, CommandState::Withdrawn, Cause::NoAnswer.means(), now)?;
-    answered(w, command, &Fact::PutOff, patience, now)?;
-    Ok(true)
-}
-
-fn took_install(
-    w: &Write<'_>,
-    command: &commands::Command,
-    report: &Report,
-    error: &str,
-    patience: &Patience,
-    workers: &Arc<Workers>,
-    now: Timestamp,
-) -> Result<(), OperationError> {
-    let Some(adam_id) = &command.adam_id else { return Ok(()) };
-    let result = report.install_result();
-    if let Some(bundle_id) = result.identifier.as_deref().filter(|id| !id.is_empty() && id.len() <= 255) {
-        assets::learn_bundle_id(w, adam_id, bundle_id)?;
-    }
-    if report.status == Status::Acknowledged {
-        let first = word(result.state.as_ref().unwrap_or(&AppStatus::Queued));
-        return answered(w, command, &Fact::InstallAccepted(first), patience, now);
-    }
-    let (chain, rejection) = (&report.error_chain, result.rejection.as_ref());
-    let cause = match outcome::judge(Asked::Install, &report.status, chain, rejection, result.state.as_ref()) {
-        Outcome::Refused(cause) => cause,
-        Outcome::Done | Outcome::Accepted => Cause::InProgress,
-    };
-    let reason = match (cause, rejection) {
-        (Cause::Unknown, Some(rejection)) => format!("{error} (reason: {})", checkin::shown(&rejection.to_string())),
-        (_, Some(rejection)) if chain.is_empty() => format!("{} ({rejection})", cause.means()),
-        (_, None) if chain.is_empty() && cause != Cause::Unknown => cause.means().to_owned(),
-        _ => error.to_owned(),
-    };
-    if cause == Cause::VppdFault && takes_over(command) && names(chain, INVALID_REQUEST) {
-        devices::note_refuses_take_over(w, command.device)?;
-        return refused_take_over(w, command, now);
-    }
-    match cause {
-        Cause::LicenceNotSeen => look_for_licence(w, adam_id, workers)?,
-        Cause::VppdFault | Cause::RightMissing => alarm(w, command, cause, &reason, now)?,
-        _ => {}
-    }
-    answered(w, command, &Fact::InstallRefused { cause, reason }, patience, now)
-}
-
-/// With this number account-driven enrolments refuse every install that would take a person's own copy over.
-const INVALID_REQUEST: i64 = 12008;
-
-fn names(chain: &[ErrorLink], code: i64) -> bool {
-    chain.iter().any(|link| link.code == code)
-}
-
-fn takes_over(command: &commands::Command) -> bool {
-    matches!(serde_json::from_str(&command.body), Ok(Command::InstallApplication(install)) if install.take_over)
-}
-
-/// The same install is sent again without the take-over.
-fn refused_take_over(w: &Write<'_>, command: &commands::Command, now: Timestamp) -> Result<(), OperationError> {
-    let Some(adam_id) = &command.adam_id else { return Ok(()) };
-    let Some(mut pair) = pairs::get(w, command.device, adam_id)? else { return Ok(()) };
-    if pair.command.as_deref() == Some(&command.uuid) {
-        let reason = "this enrolment does not let vppd take a person's own copy over; sent again without".into();
-        let tries = pair.progress.tries;
-        pair.command = None;
-        pair.progress = Progress { app: App::InstallRetry, reason, tries, ..Progress::default() };
-        pairs::put(w, &pair, now)?;
-    }
-    Ok(())
-}
-
-/// Apple's count and list of the app are read again: the licence may be gone.
-fn look_for_licence(w: &Write<'_>, adam_id: &str, workers: &Arc<Workers>) -> Result<(), OperationError> {
-    for location in locations::all(w)? {
-        if assets::of_location(w, location.id)?.iter().any(|asset| asset.adam_id == adam_id) {
-            notifications::leave(w, location.id, &Hint::Asset(adam_id.to_owned()))?;
-            let (workers, id) = (workers.clone(), location.id);
-            w.after_commit(move || workers.nudge(id));
-        }
-    }
-    Ok(())
-}
-
-/// Nobody but an administrator, or us, can mend it.
-fn alarm(
-    w: &Write<'_>,
-    command: &commands::Command,
-    cause: Cause,
-    reason: &str,
-    now: Timestamp,
-) -> Result<(), OperationError> {
-    let device = devices::by_id(w, command.device)?;
-    let subject = device.as_ref().map_or("a device", devices::Device::shown).to_owned();
-    let alert = NewAlert {
-        kind: "command-refused",
-        location: None,
-        occasion: format!("{} {}", command.request_type, cause.word()),
-        grave: true,
-        message: format!("device {subject} refuses our {}: {reason}", command.request_type),
-        advice: cause.advice().to_owned(),
-        subject,
-    };
-    if alerts::raise(w, &alert, now)? {
-        log::error!("{} {}", alert.message, alert.advice);
-    }
-    Ok(())
 }
 
 fn took_remove(

@@ -57,7 +57,8 @@ impl Known {
     fn read_device(&self, row: &rusqlite::Row<'_>) -> Result<Member, StoreError> {
         let (serial, product, model): (String, String, String) = (row.get(2)?, row.get(4)?, row.get(5)?);
         let note = self.notes.get(&serial);
-        let person = note.and_then(|note| note.person);
+        // A kiosk is nobody's, whoever is noted.
+        let person = note.filter(|note| note.ownership != Ownership::Kiosk).and_then(|note| note.person);
         let groups = person.and_then(|person| self.people.get(&person)).map(Vec::as_slice).unwrap_or_default();
         let by_model = [product.as_str(), model.as_str()].map(platform);
         let system = by_model.into_iter().find(|platform| !platform.is_empty()).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! Pairs: one app on one device, as far as something was done or told.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -84,6 +86,24 @@ pub fn of_device(connection: &Connection, device: DeviceId) -> Result<Vec<Pair>,
     rows(connection, &format!("SELECT {COLUMNS} FROM pair WHERE device_id = ?1"), [device.0], read)
 }
 
+/// Pairs that were brought on other than ordinary terms, with their name.
+pub fn on_terms(connection: &Connection) -> Result<HashMap<(DeviceId, String), String>, StoreError> {
+    let sql = "SELECT device_id, adam_id, terms FROM pair WHERE terms <> ''";
+    let found = rows(connection, sql, [], |row| Ok(((DeviceId(row.get(0)?), row.get(1)?), row.get(2)?)))?;
+    Ok(found.into_iter().collect())
+}
+
+/// Whether any app is given up (7) on a device for one of these causes.
+pub fn any_given_up(connection: &Connection, causes: &[Cause]) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM pair WHERE app = 7 AND cause = ?1 LIMIT 1";
+    for cause in causes {
+        if row(connection, sql, [cause.word()], |_| Ok(()))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Every pair.
 pub fn all(connection: &Connection) -> Result<Vec<Pair>, StoreError> {
     rows(connection, &format!("SELECT {COLUMNS} FROM pair"), [], read)
@@ -147,6 +167,18 @@ pub fn forget_apps(connection: &Connection, device: DeviceId, now: Timestamp) ->
         put(connection, &Pair { ours: pair.ours, ..fresh }, now)?;
     }
     declarations::forget(connection, device)
+}
+
+/// What was refused, or given up, before was refused again just now.
+pub fn note_refused(
+    connection: &Connection,
+    device: DeviceId,
+    adam_id: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE pair SET since = ?3 WHERE device_id = ?1 AND adam_id = ?2 AND app IN (5, 7)";
+    execute(connection, sql, params![device.0, adam_id, micros(now)])?;
+    Ok(())
 }
 
 /// Notes since when a pair is on its way out; `None`: it is not any more. Since when an app is declined or failed stays.

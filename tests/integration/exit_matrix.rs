@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use sandbox::apns::{AnswerRule, PushAnswer};
 use sandbox::apple::NewAsset;
 use sandbox::device::Person;
+use sandbox::device::options::Refused;
 use serde_json::json;
 use vppd::clock::Clock;
 use vppd::model::LicenceKind;
@@ -59,7 +60,7 @@ struct Cell {
 
 impl World {
     async fn new(clock: Clock, kind: LicenceKind, online: bool) -> World {
-        let assets: Vec<String> = (1..=12).map(app_of).chain([BESIDE.to_owned()]).collect();
+        let assets: Vec<String> = (1..=13).map(app_of).chain([BESIDE.to_owned()]).collect();
         let assets: Vec<(&str, i64)> = assets.iter().map(|id| (id.as_str(), 20)).collect();
         let app = App::start_with(clock, &assets, |text| {
             let socket = text.split("control-socket = \"").nth(1).unwrap().split('"').next().unwrap();
@@ -71,7 +72,9 @@ impl World {
         })
         .await;
         app.sandbox.apple.add_asset(&app.uid, NewAsset::book(BOOK, 20)).unwrap();
-        let mut specs = devices(0, 13);
+        let mut specs = devices(0, 14);
+        let too_old = Refused { reason: Some("NotSupported".into()), ..Refused::default() };
+        specs[13].behaviour.refuse_installs = vec![too_old; 9];
         specs[6].supervised = false;
         specs[6].person = Person::Decline { after: Duration::from_secs(30) };
         specs[7].behaviour.lose_check_out = !online;
@@ -93,7 +96,7 @@ impl World {
         }
         let world = World { app, kind, serials, people };
         world.directory(&[0, 10]).await;
-        for number in (0..13).filter(|number| *number != 10) {
+        for number in (0..14).filter(|number| *number != 10) {
             let note = DeviceEditRequest { person: Some(email(number)), ..DeviceEditRequest::default() };
             device_notes::edit(&world.app.context, world.serials[number].clone(), note, "test").await.unwrap();
         }
@@ -205,7 +208,7 @@ fn matrix(kind: LicenceKind, online: bool) {
         };
         groups::add(&app.context, scope, "test").await.unwrap();
         world.deploy(BESIDE, "group:Beside", kind).await;
-        let mut of_exit = [0; 13];
+        let mut of_exit = [0; 14];
         for (exit, deployed) in of_exit.iter_mut().enumerate().skip(1) {
             world.deploy(&app_of(exit), &format!("serial:{}", world.serials[0]), kind).await;
             let to = match exit {
@@ -226,14 +229,18 @@ fn matrix(kind: LicenceKind, online: bool) {
         }
         app.wait(minutes(40)).await;
         let held = world.held();
-        for exit in 1..12 {
+        for exit in (1..12).chain([13]) {
             assert!(held.contains(&world.licence(&app_of(exit), exit)), "exit {exit} has nothing to come out of");
-            assert_eq!(app.installed(&app_of(exit)).contains(&world.serials[exit]), exit != 6, "exit {exit}");
+            assert_eq!(
+                app.installed(&app_of(exit)).contains(&world.serials[exit]),
+                ![6, 13].contains(&exit),
+                "exit {exit}"
+            );
         }
 
         // All ways out at once.
         if !online {
-            world.take_away(1..=12).await;
+            world.take_away(1..=13).await;
         }
         let slow = |delay: u64| json!({"chunk-delay-ms": [delay, delay]}).as_object().unwrap().clone();
         if online {
@@ -305,9 +312,10 @@ fn matrix(kind: LicenceKind, online: bool) {
             } else {
                 cell(12, "cancelled after its licence came", "at once: nothing was sent", at_once)
             },
+            cell(13, "the device cannot run it", "rejected-after", Ok((start, REJECTED - SLACK, REJECTED + SLACK))),
         ];
 
-        let all_of = |number: usize| (1..=12).map(app_of).map(move |adam_id| (adam_id, number));
+        let all_of = |number: usize| (1..=13).map(app_of).map(move |adam_id| (adam_id, number));
         let mut keepers: BTreeSet<_> = all_of(0).map(|(adam_id, number)| world.licence(&adam_id, number)).collect();
         keepers.insert(world.licence(BESIDE, 0));
         let until_silent: Vec<_> = STAYERS.iter().map(|number| world.licence(BESIDE, *number)).collect();

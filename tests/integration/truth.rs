@@ -1,12 +1,16 @@
-//! The truth about every app: what `vppd why` tells, how an install ends that nobody answers, and trying again.
+//! The truth about every app: what `vppd why` tells, how an install ends that nobody answers, how often each cause is tried, what
+//! devices ask their people, and the terms that apps come with.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sandbox::device::Person;
+use sandbox::device::apps::AppState;
+use sandbox::device::options::Refused;
 use serde_json::json;
+use vppd::model::{LicenceKind, Ownership};
 use vppd::operations::view::*;
-use vppd::operations::{retry, why};
+use vppd::operations::{deployments, device_notes, retry, users, why};
 
 use crate::support::*;
 
@@ -106,6 +110,169 @@ fn an_install_that_nobody_answers_ends_and_is_tried_again_when_somebody_says_so(
         assert!(matches!(again.stage, Stage::WaitingForPerson | Stage::Installing), "{again:#?}");
         let nothing = retry::retry(&app.context, serial, RetryRequest::default(), "test").await.unwrap();
         assert_eq!(nothing.apps, Vec::<String>::new(), "what is under way is left alone");
+        app.assert_clean();
+    });
+}
+
+fn refused(chain: &[(&str, i64)], reason: Option<&str>) -> Refused {
+    let chain = chain.iter().map(|(domain, code)| ((*domain).to_owned(), *code)).collect();
+    Refused { chain, reason: reason.map(str::to_owned) }
+}
+
+#[test]
+fn each_cause_has_its_tries_and_a_refused_take_over_is_sent_without() {
+    story(|clock| async move {
+        let app = App::start(clock, &[(APP, 9)]).await;
+        app.add_token("Leeds", false).await.unwrap();
+        let mut specs = devices(0, 5);
+        let unseen = refused(&[("MDMErrorDomain", 12010), ("MDMErrorDomain", 12064)], None);
+        specs[0].behaviour.refuse_installs = vec![unseen.clone(), unseen.clone()];
+        specs[1].behaviour.refuse_installs = vec![unseen; 9];
+        specs[2].behaviour.refuse_installs = vec![refused(&[("FooDomain", 7)], Some("Other")); 9];
+        specs[3].behaviour.refuse_installs = vec![refused(&[], Some("NotSupported"))];
+        specs[4].behaviour.refuse_take_over = true;
+        let serials: Vec<String> = specs.iter().map(|spec| spec.serial.clone()).collect();
+        app.enrol(specs).await;
+        app.deploy(APP, "all-devices", PurposeView::Required).await;
+        app.wait(Duration::from_secs(26 * 3600)).await;
+        let mut ends = Vec::new();
+        for serial in &serials {
+            let end = told(&app, serial).await;
+            let asked = end.moments.iter().filter(|one| one.what == "InstallApplication is queued").count();
+            ends.push((end.stage, end.cause, asked, end.device_says));
+        }
+        let end = |stage, cause: &str, tries, says: &str| (stage, cause.to_owned(), tries, says.to_owned());
+        let unseen = "MDMErrorDomain 12010; MDMErrorDomain 12064";
+        let expected = [
+            end(Stage::Installed, "", 3, unseen),
+            end(Stage::Failed, "licence-not-seen", 4, unseen),
+            end(Stage::Failed, "unknown", 6, "FooDomain 7"),
+            end(Stage::Failed, "not-supported", 1, ""),
+            end(Stage::Installed, "", 2, "MCMDMErrorDomain 12008 “The MDM request is invalid”"),
+        ];
+        assert_eq!(ends, expected);
+        app.assert_clean();
+    });
+}
+
+#[test]
+fn an_app_comes_with_its_configuration_and_gets_a_new_one_when_it_changes() {
+    story(|clock| async move {
+        let app = App::start(clock, &[(APP, 5)]).await;
+        app.add_token("Leeds", false).await.unwrap();
+        app.enrol(devices(1, 3)).await;
+        let terms = |configuration: &str, attributes: &str| TermsRequest {
+            configuration: Some(configuration.to_owned()),
+            attributes: Some(attributes.to_owned()),
+            ..TermsRequest::default()
+        };
+        let request = DeployRequest {
+            terms: terms(r#"{"server": "one.example"}"#, r#"{"Removable": false}"#),
+            ..DeployRequest::new(APP, "all-devices", PurposeView::Required)
+        };
+        let id = deployments::add(&app.context, request, "test").await.unwrap().deployment.id;
+        let there = || -> Vec<(String, String)> {
+            let told = |text: &Option<String>| text.clone().unwrap_or_default();
+            let all = app.fleet.view().into_iter().flat_map(|device| device.apps);
+            all.map(|app| (told(&app.configuration), told(&app.attributes))).collect()
+        };
+        let sent = async || {
+            let serial = devices(1, 2)[0].serial.clone();
+            told(&app, &serial).await.moments.iter().filter(|one| one.what.ends_with("is queued")).count()
+        };
+        app.wait(minutes(10)).await;
+        let first = there();
+        assert!(
+            first.iter().all(|(list, marks)| list.contains("one.example") && marks.contains("Removable")),
+            "{first:?}"
+        );
+        let edit = async |terms| {
+            let request = DeployEditRequest { terms, ..DeployEditRequest::default() };
+            deployments::edit(&app.context, id, request, "test").await.unwrap();
+            app.wait(minutes(10)).await;
+        };
+        edit(terms(r#"{"server": "two.example"}"#, r#"{"Removable": false}"#)).await;
+        assert!(there().iter().all(|(list, _)| list.contains("two.example")), "{:?}", there());
+        assert_eq!((app.installed(APP).len(), sent().await), (2, 2));
+        app.wait(Duration::from_secs(6 * 3600)).await;
+        assert_eq!(sent().await, 2, "sent again although nothing has changed");
+        edit(terms("", "")).await;
+        assert_eq!(there(), vec![(String::new(), String::new()); 2]);
+        assert_eq!(sent().await, 3);
+        deployments::remove(&app.context, id, "test").await.unwrap();
+        app.wait(minutes(30)).await;
+        assert_eq!((app.installed(APP).len(), app.holders(APP).len()), (0, 0));
+        app.assert_clean();
+    });
+}
+
+/// Who owns the device, by whose licence the app comes, and whether the device is supervised: what was promised before, and
+/// what the device then asked (`cargo nextest run prompts --no-capture`).
+#[test]
+fn devices_ask_what_the_preview_has_promised_of_their_prompts() {
+    story(|clock| async move {
+        let app = App::start(clock, &[(APP, 20)]).await;
+        app.add_token("Leeds", false).await.unwrap();
+        app.wait(minutes(1)).await;
+        let mut specs = devices(0, 12);
+        let cells: Vec<(Ownership, LicenceKind, bool)> =
+            [Ownership::Organisation, Ownership::Personal, Ownership::Kiosk]
+                .into_iter()
+                .flat_map(|owner| [(owner, LicenceKind::Device), (owner, LicenceKind::User)])
+                .flat_map(|(owner, licence)| [(owner, licence, true), (owner, licence, false)])
+                .collect();
+        for (spec, (.., supervised)) in specs.iter_mut().zip(&cells) {
+            spec.supervised = *supervised;
+        }
+        let serials: Vec<String> = specs.iter().map(|spec| spec.serial.clone()).collect();
+        for (number, (serial, (ownership, ..))) in serials.iter().zip(&cells).enumerate() {
+            let email = format!("p{number}@example.org");
+            let managed_account = Some(format!("p{number}@managed.example"));
+            let request = UserAddRequest {
+                location: "Leeds".into(),
+                email: email.clone(),
+                managed_account,
+                ..Default::default()
+            };
+            users::add(&app.context, request, "test").await.unwrap();
+            let note = DeviceEditRequest { person: Some(email), ownership: Some(*ownership), ..Default::default() };
+            device_notes::edit(&app.context, serial.clone(), note, "test").await.unwrap();
+        }
+        app.enrol(specs).await;
+        app.wait(minutes(5)).await;
+
+        let mut promised = Vec::new();
+        for (serial, (_, licence, _)) in serials.iter().zip(&cells) {
+            let terms = TermsRequest { licence: Some(*licence), ..TermsRequest::default() };
+            let target = format!("serial:{serial}");
+            let request = DeployRequest { terms, ..DeployRequest::new(APP, &target, PurposeView::Required) };
+            promised.push(match deployments::add(&app.context, request, "test").await {
+                Ok(detail) => Ok(detail.preview.prompts[0].clone()),
+                Err(error) => Err(error.code),
+            });
+        }
+        app.wait(minutes(30)).await;
+        println!("ownership | licence | supervised | promised | asked");
+        let mut wrong = Vec::new();
+        for (number, (serial, (ownership, licence, supervised))) in serials.iter().zip(&cells).enumerate() {
+            let device = app.fleet.view().into_iter().find(|device| device.serial == *serial).unwrap();
+            let asked = |state| device.prompts.iter().any(|(_, asked)| *asked == state);
+            let asked = (asked(AppState::Prompting), asked(AppState::PromptingForLogin));
+            let kiosk = *ownership == Ownership::Kiosk && *licence == LicenceKind::User;
+            let (words, expected) = match &promised[number] {
+                Ok(prompts) => (prompts.words.clone(), (prompts.install, prompts.account)),
+                Err(code) => (format!("not offered ({code})"), (false, false)),
+            };
+            println!("{} | {} | {supervised} | {words} | {asked:?}", ownership.word(), licence.word());
+            if asked != expected || kiosk != promised[number].is_err() {
+                wrong.push(number);
+            }
+            app.sandbox.apple.sign_in(serial, &format!("p{number}@managed.example"));
+        }
+        assert_eq!(wrong, Vec::<usize>::new());
+        assert!(promised.iter().flatten().any(|one| one.install && one.account));
+        app.wait(minutes(30)).await;
+        assert_eq!(app.installed(APP).len(), 10, "all but the two kiosks with a licence by user");
         app.assert_clean();
     });
 }

@@ -47,6 +47,19 @@ impl StoreFront for Apple {
         holds
     }
 
+    fn wants_sign_in(&self, serial: &str, adam_id: &str) -> bool {
+        let state = self.lock();
+        let mut held =
+            state.locations.values().flat_map(|location| location.assets_of(adam_id).flat_map(|asset| &asset.holders));
+        let is_own = |holder: &Holder| matches!(holder, Holder::Serial(held) if held == serial);
+        let (mut own, mut of_people) = (false, false);
+        held.by_ref().for_each(|(holder, _)| {
+            own |= is_own(holder);
+            of_people |= matches!(holder, Holder::User { .. });
+        });
+        of_people && !own && !state.signed_in.contains_key(serial)
+    }
+
     fn report_install_without_licence(&self, _serial: &str, _adam_id: &str) {
         self.lock().counters.installs_before_licence += 1;
     }

@@ -4,6 +4,7 @@
 use plist::{Dictionary, Value};
 
 use super::apps::{App, AppState, Apps, Rejection};
+use super::options::Refused;
 
 /// What a device answers to a command.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +55,19 @@ impl Answer {
         Answer { status: "Error", keys: keys([("ErrorChain", Value::Array(vec![error.into()]))]) }
     }
 
+    /// A refused InstallApplication, as a device is told to refuse it.
+    pub fn refused(refused: &Refused) -> Answer {
+        let link = |(domain, code): &(String, i64)| {
+            keys([("ErrorCode", (*code).into()), ("ErrorDomain", domain.as_str().into())]).into()
+        };
+        let chain = refused.chain.iter().map(link).collect();
+        let mut keys = keys([("ErrorChain", Value::Array(chain))]);
+        if let Some(reason) = &refused.reason {
+            keys.insert("RejectionReason".to_owned(), reason.as_str().into());
+        }
+        Answer { status: "Error", keys }
+    }
+
     /// An error of the MDM client itself.
     pub fn mdm_error(code: i64, description: &str) -> Answer {
         Answer::error("MCMDMErrorDomain", code, description)
@@ -85,7 +99,7 @@ pub fn managed_list(apps: &[App]) -> Dictionary {
         let mut entry = keys([
             ("Status", format!("{:?}", app.state.unwrap_or(AppState::Managed)).into()),
             ("ManagementFlags", app.flags.into()),
-            ("HasConfiguration", app.has_configuration.into()),
+            ("HasConfiguration", app.configuration.is_some().into()),
             ("HasFeedback", false.into()),
             ("IsValidated", true.into()),
         ]);

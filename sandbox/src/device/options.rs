@@ -140,6 +140,14 @@ pub enum Renewal {
     FailsHalfWay,
 }
 
+/// How an install is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refused {
+    /// Domain and code, the outermost first.
+    pub chain: Vec<(String, i64)>,
+    pub reason: Option<String>,
+}
+
 /// Deviations; none by default, and the default writes BER with SHA-1 as Apple's published code does.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Behaviour {
@@ -170,6 +178,10 @@ pub struct Behaviour {
     /// Loses the first reply to PKIOperation and sends the request again.
     pub lose_scep_reply: bool,
     pub renewal: Renewal,
+    /// Refuses its first installs so, one after the other.
+    pub refuse_installs: Vec<Refused>,
+    /// Refuses every install that would take a person's own copy over, as account-driven enrolments do.
+    pub refuse_take_over: bool,
     /// Sends no CheckOut even if the profile asks for it.
     pub lose_check_out: bool,
 }

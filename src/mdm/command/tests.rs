@@ -19,12 +19,7 @@ fn wrapped(inner: &str) -> String {
 
 #[test]
 fn an_installation_pays_with_a_licence_and_goes_with_the_profile() {
-    let command = Command::InstallApplication(InstallApplication {
-        adam_id: 1_700_000_042,
-        take_over: false,
-        install_as_managed: false,
-        without_flags: false,
-    });
+    let command = Command::InstallApplication(InstallApplication::of(1_700_000_042));
     let expected = "<key>RequestType</key><string>InstallApplication</string>
         <key>iTunesStoreID</key><integer>1700000042</integer>
         <key>Options</key><dict><key>PurchaseMethod</key><integer>1</integer></dict>
@@ -38,7 +33,7 @@ fn a_take_over_on_a_mac_says_both() {
         adam_id: 7,
         take_over: true,
         install_as_managed: true,
-        without_flags: false,
+        ..InstallApplication::of(7)
     });
     let expected = "<key>RequestType</key><string>InstallApplication</string>
         <key>iTunesStoreID</key><integer>7</integer>
@@ -50,8 +45,22 @@ fn a_take_over_on_a_mac_says_both() {
 }
 
 #[test]
+fn configuration_and_attributes_go_as_they_were_said() {
+    let mut install = InstallApplication::of(7);
+    install.configuration = Some("<plist><dict><key>server</key><string>a</string></dict></plist>".into());
+    install.attributes.insert("Removable".into(), false.into());
+    let expected = "<key>RequestType</key><string>InstallApplication</string>
+        <key>iTunesStoreID</key><integer>7</integer>
+        <key>Options</key><dict><key>PurchaseMethod</key><integer>1</integer></dict>
+        <key>ManagementFlags</key><integer>1</integer>
+        <key>Configuration</key><dict><key>server</key><string>a</string></dict>
+        <key>Attributes</key><dict><key>Removable</key><false/></dict>";
+    assert_eq!(encoded(&Command::InstallApplication(install)), wrapped(expected));
+}
+
+#[test]
 fn a_mac_in_user_enrolment_gets_no_flags() {
-    let command = InstallApplication { adam_id: 7, take_over: false, install_as_managed: false, without_flags: true };
+    let command = InstallApplication { without_flags: true, ..InstallApplication::of(7) };
     let expected = "<key>RequestType</key><string>InstallApplication</string>
         <key>iTunesStoreID</key><integer>7</integer>
         <key>Options</key><dict><key>PurchaseMethod</key><integer>1</integer></dict>";
@@ -96,12 +105,7 @@ fn a_profile_is_written_into_its_command_and_never_stored_with_it() {
 fn questions_go_before_removals_and_removals_before_installations() {
     let question = Command::DeviceInformation(DeviceInformation::for_licensing());
     let removal = Command::RemoveApplication(RemoveApplication { identifier: "a".into() });
-    let install = Command::InstallApplication(InstallApplication {
-        adam_id: 1,
-        take_over: false,
-        install_as_managed: false,
-        without_flags: true,
-    });
+    let install = Command::InstallApplication(InstallApplication::of(1));
     assert!(question.priority() < removal.priority());
     assert!(removal.priority() < install.priority());
 }
@@ -110,10 +114,9 @@ fn questions_go_before_removals_and_removals_before_installations() {
 fn a_command_survives_its_storage_as_json() {
     let commands = [
         Command::InstallApplication(InstallApplication {
-            adam_id: u64::MAX,
             take_over: true,
-            install_as_managed: false,
-            without_flags: false,
+            configuration: Some("<plist/>".into()),
+            ..InstallApplication::of(u64::MAX)
         }),
         Command::RemoveApplication(RemoveApplication { identifier: "example.fjord.maps".into() }),
         Command::ManagedApplicationList(ManagedApplicationList::default()),

@@ -1,18 +1,22 @@
 //! What a deployment comes to as things are now, by itself: whether it can be, who would get it, how many licences that takes
 //! and how many are free.
 
+use std::collections::BTreeMap;
+
 use rusqlite::Connection;
 
+use crate::licensing::fit::{Needs, cannot_run};
 use crate::licensing::membership::Version;
-use crate::model::{Delivery, LicenceKind, PersonId, Purpose, Target};
+use crate::licensing::prompts::{NotOffered, Situation, prompts};
+use crate::model::{Delivery, LicenceKind, Ownership, PersonId, Purpose, Target, UserStatus};
 use crate::operations::catalogue::Catalogue;
-use crate::operations::view::PreviewView;
+use crate::operations::view::{PreviewView, PromptView};
 use crate::operations::{Kind, OperationError};
 use crate::store::deployments::Deployment;
 use crate::store::locations::{self, TokenState};
 use crate::store::membership::{Member, Membership};
 use crate::store::supply::{self, Supply};
-use crate::store::{StoreError, declarations, groups, persons};
+use crate::store::{StoreError, declarations, groups, persons, users};
 
 /// How many of those who would get it are named.
 const NAMED: usize = 10;
@@ -59,6 +63,8 @@ pub(super) struct Preview {
     devices: usize,
     unable: usize,
     why_unable: String,
+    /// Devices for which a licence by user is not offered.
+    kiosks: usize,
 }
 
 impl Preview {
@@ -75,40 +81,18 @@ impl Preview {
             devices: scope.devices.len(),
             unable: 0,
             why_unable: String::new(),
+            kiosks: 0,
         };
-        let minimum = catalogue.any(&deployment.adam_id).map(|info| (info.families.clone(), info.minimum_os.clone()));
-        let able = |device: &&&Member| preview.can_run(device, minimum.as_ref()).is_none();
+        let needs = needs(&preview.supply, &catalogue, &deployment.adam_id);
+        let cannot = |device: &Member| cannot_run(&needs, device.facts.platform, &device.facts.os);
+        let able = |device: &&&Member| cannot(device).is_none();
         let devices: Vec<&Member> = scope.devices.iter().filter(able).copied().collect();
         preview.unable = preview.devices - devices.len();
-        preview.why_unable =
-            scope.devices.iter().find_map(|device| preview.can_run(device, minimum.as_ref())).unwrap_or_default();
+        preview.why_unable = scope.devices.iter().find_map(|device| cannot(device)).unwrap_or_default();
         preview.count(c, deployment, &scope, &devices)?;
         preview.free(c, deployment, &members, &scope, us)?;
         preview.sum(deployment);
         Ok(preview)
-    }
-
-    /// Why a device cannot run it, as far as is known.
-    fn can_run(&self, device: &Member, minimum: Option<&(Vec<String>, String)>) -> Option<String> {
-        let platform = device.facts.platform;
-        let mut platforms: Vec<&str> =
-            self.supply.iter().flat_map(|supply| &supply.platforms).map(String::as_str).collect();
-        platforms.sort_unstable();
-        platforms.dedup();
-        if !platform.is_empty() && !platforms.is_empty() && !platforms.contains(&platform) && !self.is_book {
-            return Some(format!("it is for {}", platforms.join(", ")));
-        }
-        // A store tells one minimum for all families: it is believed where there is one platform.
-        let (families, minimum) = minimum?;
-        let mobile = families.iter().any(|family| matches!(family.as_str(), "iphone" | "ipad" | "ipod"));
-        let mac = families.iter().any(|family| family == "mac");
-        let told = match platform {
-            "iOS" => mobile,
-            "macOS" => mac && !mobile,
-            _ => false,
-        };
-        let (needs, has) = (Version::read(minimum)?, Version::read(&device.facts.os)?);
-        (told && has.compare(&needs).is_lt()).then(|| format!("it needs {platform} {minimum}"))
     }
 
     /// Who would get a licence, and who has one.
@@ -131,11 +115,14 @@ impl Preview {
                     LicenceKind::DeviceIfPossible => assignable,
                 }
         };
-        let (to_devices, others): (Vec<&Member>, Vec<&Member>) = devices.iter().partition(|device| by_serial(device));
+        let (to_devices, mut others): (Vec<&Member>, Vec<&Member>) =
+            devices.iter().partition(|device| by_serial(device));
+        let without_serial = others.len();
+        self.prompts(c, deployment, &to_devices, &mut others)?;
         let mut people: Vec<PersonId> = Vec::new();
         if licence == LicenceKind::Device {
             self.note(
-                others.len(),
+                without_serial,
                 "enrolled without a serial number, or with a system too old for licences by device",
             );
         } else {
@@ -186,6 +173,55 @@ impl Preview {
                 .notes
                 .push(format!("{serial} is not enrolled now, or is excluded; it gets this when that changes"));
         }
+        Ok(())
+    }
+
+    /// What the devices will ask their people. Devices that are not offered such a licence are taken out of `by_user`.
+    fn prompts(
+        &mut self,
+        c: &Connection,
+        deployment: &Deployment,
+        to_devices: &[&Member],
+        by_user: &mut Vec<&Member>,
+    ) -> Result<(), StoreError> {
+        if self.is_book || deployment.terms.licence == LicenceKind::Device {
+            by_user.clear();
+        }
+        let mut kinds = BTreeMap::<Situation, u64>::new();
+        let asked = to_devices.iter().map(|device| (device, false)).chain(by_user.iter().map(|device| (device, true)));
+        for (device, by_user) in asked {
+            let invited = match device.person.filter(|_| by_user) {
+                Some(person) => {
+                    !users::of_person(c, person)?.iter().any(|user| user.record.status == UserStatus::Associated)
+                }
+                None => false,
+            };
+            *kinds.entry(situation(device, by_user, invited)).or_default() += 1;
+        }
+        let mut refused = BTreeMap::<NotOffered, usize>::new();
+        for (kind, devices) in kinds {
+            match prompts(&kind) {
+                Err(why) => *refused.entry(why).or_default() += devices as usize,
+                Ok(_) if deployment.terms.licence_only || deployment.purpose == Purpose::Uninstall => {}
+                Ok(asked) => self.view.prompts.push(PromptView {
+                    devices,
+                    ownership: kind.ownership,
+                    platform: kind.platform.to_owned(),
+                    supervised: kind.supervised,
+                    by_user: kind.by_user,
+                    invitation: asked.invitation,
+                    install: asked.install,
+                    account: asked.account,
+                    words: asked.words(),
+                }),
+            }
+        }
+        for (why, devices) in refused {
+            self.note(devices, why.words());
+        }
+        let before = by_user.len();
+        by_user.retain(|device| prompts(&situation(device, true, false)).is_ok());
+        self.kiosks = before - by_user.len();
         Ok(())
     }
 
@@ -309,6 +345,16 @@ impl Preview {
                 "Nothing was changed. `vppd app show` tells what it needs.".to_owned(),
             );
         }
+        if self.devices > 0 && self.kiosks == self.devices && !deployment.terms.licence_only {
+            return conflict(
+                "kiosk",
+                format!(
+                    "all of the {} devices that are meant are kiosks, and a licence by user has no person there",
+                    self.devices
+                ),
+                "Nothing was changed. Say --licence device.".to_owned(),
+            );
+        }
         let lost = self.supply.iter().any(|supply| !supply.revocable);
         if lost && !confirmed {
             return conflict(
@@ -318,6 +364,30 @@ impl Preview {
             );
         }
         Ok(())
+    }
+}
+
+fn situation(device: &Member, by_user: bool, invited: bool) -> Situation {
+    Situation {
+        ownership: Ownership::from_word(&device.facts.ownership).unwrap_or(Ownership::Organisation),
+        platform: device.facts.platform,
+        supervised: device.facts.supervised.unwrap_or(false),
+        user_enrolment: device.facts.serial.is_empty(),
+        by_user,
+        invited,
+    }
+}
+
+/// What is told of an app's needs. Books run everywhere.
+pub(in crate::operations) fn needs(supply: &[Supply], catalogue: &Catalogue, adam_id: &str) -> Needs {
+    if supply.iter().any(|supply| supply.product_type == "Book") {
+        return Needs::default();
+    }
+    let info = catalogue.any(adam_id);
+    Needs {
+        platforms: supply.iter().flat_map(|supply| &supply.platforms).cloned().collect(),
+        families: info.map(|info| info.families.clone()).unwrap_or_default(),
+        minimum: info.map(|info| info.minimum_os.clone()).unwrap_or_default(),
     }
 }
 

@@ -4,6 +4,7 @@ use rusqlite::Connection;
 use serde_json::{Map, Value};
 
 use crate::mdm::plist_guard;
+use crate::mdm::plist_json::from_json;
 use crate::model::Delivery;
 use crate::operations::view::TermsRequest;
 use crate::operations::{OperationError, groups, look};
@@ -142,38 +143,12 @@ pub fn configuration(text: &str) -> Result<Option<String>, OperationError> {
         let value: Value = serde_json::from_str(text).map_err(|error| {
             wrong(format!("it is neither a property list nor JSON (line {}, column {})", error.line(), error.column()))
         })?;
-        let list = as_list(&value, "it").map_err(wrong)?;
+        let list = from_json(&value, "it").map_err(wrong)?;
         list.into_dictionary().ok_or_else(|| wrong("its top is not an object".to_owned()))?
     };
     let mut xml = Vec::new();
     plist::Value::Dictionary(dictionary).to_writer_xml(&mut xml).map_err(|error| wrong(error.to_string()))?;
     String::from_utf8(xml).map(Some).map_err(|error| wrong(error.to_string()))
-}
-
-/// JSON as a property list, which has no null. `place`: what a person calls the value.
-fn as_list(value: &Value, place: &str) -> Result<plist::Value, String> {
-    Ok(match value {
-        Value::Null => return Err(format!("{place} is null, which a property list does not have")),
-        Value::Bool(yes) => plist::Value::Boolean(*yes),
-        Value::String(text) => plist::Value::String(text.clone()),
-        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-            (Some(number), _, _) => plist::Value::Integer(number.into()),
-            (_, Some(number), _) => plist::Value::Integer(number.into()),
-            (_, _, Some(number)) => plist::Value::Real(number),
-            _ => return Err(format!("{place} is no number that a property list can hold")),
-        },
-        Value::Array(values) => {
-            let item = |(number, value): (usize, &Value)| as_list(value, &format!("item {} of {place}", number + 1));
-            plist::Value::Array(values.iter().enumerate().map(item).collect::<Result<_, _>>()?)
-        }
-        Value::Object(object) => {
-            let entry = |(key, value): (&String, &Value)| {
-                let shown: String = key.chars().take(40).collect();
-                Ok::<_, String>((key.clone(), as_list(value, &format!("\"{shown}\""))?))
-            };
-            plist::Value::Dictionary(object.iter().map(entry).collect::<Result<_, _>>()?)
-        }
-    })
 }
 
 /// Attributes of the managed app: a JSON object, which becomes part of a property list.
@@ -188,7 +163,7 @@ fn attributes(text: &str) -> Result<Map<String, Value>, OperationError> {
     }
     let value: Value = serde_json::from_str(text)
         .map_err(|error| wrong(format!("they are no JSON (line {}, column {})", error.line(), error.column())))?;
-    as_list(&value, "it").map_err(wrong)?;
+    from_json(&value, "it").map_err(wrong)?;
     match value {
         Value::Object(object) => Ok(object),
         _ => Err(wrong("the top is not an object".to_owned())),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::model::{Delivery, LicenceKind, UpdatePolicy};
+use crate::model::{Delivery, LicenceKind, Ownership, UpdatePolicy};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -171,6 +171,28 @@ pub struct PreviewView {
     pub short: u64,
     /// The first who would get it: serial numbers and e-mail addresses.
     pub first: Vec<String>,
+    /// What the devices will ask their people, by kind of device.
+    #[serde(default)]
+    pub prompts: Vec<PromptView>,
     /// What may surprise, in words.
     pub notes: Vec<String>,
+}
+
+/// What devices of one kind will ask when the app comes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptView {
+    pub devices: u64,
+    pub ownership: Ownership,
+    /// Empty when the model is not known.
+    pub platform: String,
+    pub supervised: bool,
+    /// The licence is that of the device's person.
+    pub by_user: bool,
+    /// The person accepts an invitation first.
+    pub invitation: bool,
+    /// The person agrees to the install.
+    pub install: bool,
+    /// The person signs in to the App Store, unless the right account is signed in.
+    pub account: bool,
+    pub words: String,
 }

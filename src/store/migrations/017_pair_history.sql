@@ -8,6 +8,8 @@ ALTER TABLE pair ADD COLUMN until INTEGER;
 ALTER TABLE pair ADD COLUMN terms TEXT NOT NULL DEFAULT '';
 ALTER TABLE pair ADD COLUMN terms_command TEXT;
 ALTER TABLE pair ADD COLUMN terms_due INTEGER;
+CREATE INDEX pair_terms ON pair (device_id) WHERE terms <> '';
+CREATE INDEX pair_given_up ON pair (cause) WHERE app = 7; -- model::App::Failed
 
 -- What became of a pair: a row whenever its state, the device's word or the reason changed.
 CREATE TABLE pair_history (

@@ -200,7 +200,7 @@ macro_rules! devices {
     ($where:literal) => {
         concat!(
             "SELECT d.id, d.serial, d.state, d.enrolled_at, d.authenticated_at, d.checked_out_at, d.last_seen,
-                 d.product_name, d.os_version, n.person_id, d.removed_at
+                 d.product_name, d.os_version, CASE WHEN n.ownership <> 'kiosk' THEN n.person_id END, d.removed_at
              FROM device d LEFT JOIN device_note n ON n.serial = d.serial AND d.serial <> '' ",
             $where
         )

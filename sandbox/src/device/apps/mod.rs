@@ -21,6 +21,7 @@ pub enum AppState {
     Queued,
     NeedsRedemption,
     Prompting,
+    PromptingForLogin,
     ValidatingPurchase,
     Installing,
     Managed,
@@ -58,11 +59,13 @@ pub struct App {
     /// External version identifier of the copy on the device; `None` while there is none.
     pub installed: Option<u64>,
     pub flags: i64,
-    pub has_configuration: bool,
     /// The declaration (identifier, token) that manages it, instead of commands.
     pub declared: Option<(String, String)>,
     /// Why it is [`AppState::Failed`], if it is declared.
     pub reason: Option<&'static str>,
+    /// As XML.
+    pub configuration: Option<String>,
+    pub attributes: Option<String>,
     /// Tells a running task whether it is still meant.
     run: u64,
 }
@@ -75,7 +78,9 @@ pub struct Install {
     pub by_licence: bool,
     pub take_over: bool,
     pub flags: i64,
-    pub has_configuration: bool,
+    /// As XML.
+    pub configuration: Option<String>,
+    pub attributes: Option<String>,
 }
 
 /// How a command names an app.
@@ -125,6 +130,8 @@ struct Inside {
     last_run: u64,
     /// So many times the store does not see the licence of a declared app.
     blind: u32,
+    /// What the owner was asked: adamId, and the state of the app then.
+    prompts: Vec<(String, AppState)>,
 }
 
 /// What a task has to go through.
@@ -217,7 +224,8 @@ impl Apps {
                 state: Some(AppState::Optional),
                 installed: None,
                 flags: 1,
-                has_configuration: false,
+                configuration: None,
+                attributes: None,
                 declared: Some(by),
                 reason: None,
                 run: 0,
@@ -231,7 +239,8 @@ impl Apps {
             by_licence: true,
             take_over: true,
             flags: 1,
-            has_configuration: false,
+            configuration: None,
+            attributes: None,
         };
         self.begin(product, &install, Some(by), way);
         true
@@ -250,7 +259,8 @@ impl Apps {
             self.all().into_iter().find(|app| app.product.adam_id == adam_id && app.state == Some(AppState::Optional));
         let Some(App { product, declared, .. }) = offered else { return false };
         let app = AppName::Bundle(product.bundle_id.clone());
-        let install = Install { app, by_licence: true, take_over: true, flags: 1, has_configuration: false };
+        let install =
+            Install { app, by_licence: true, take_over: true, flags: 1, configuration: None, attributes: None };
         self.begin(product, &install, declared, Way::Install);
         true
     }
@@ -269,7 +279,8 @@ impl Apps {
     fn set_managed(&self, bundle: &str, install: &Install) -> AppState {
         if let Some(app) = self.lock().apps.get_mut(bundle) {
             app.state = Some(AppState::Managed);
-            (app.flags, app.has_configuration) = (install.flags, install.has_configuration);
+            app.flags = install.flags;
+            (app.configuration, app.attributes) = (install.configuration.clone(), install.attributes.clone());
         }
         AppState::Managed
     }
@@ -295,8 +306,22 @@ impl Apps {
         inside.last_run += 1;
         let run = inside.last_run;
         let installed = inside.apps.get(&bundle).and_then(|app| app.installed);
-        let (flags, has_configuration) = (install.flags, install.has_configuration);
-        let app = App { product, state: Some(state), installed, flags, has_configuration, declared, reason: None, run };
+        let (configuration, attributes) = (install.configuration.clone(), install.attributes.clone());
+        let flags = install.flags;
+        let app = App {
+            product,
+            state: Some(state),
+            installed,
+            flags,
+            configuration,
+            attributes,
+            declared,
+            reason: None,
+            run,
+        };
+        if matches!(state, AppState::Prompting | AppState::PromptingForUpdate | AppState::PromptingForManagement) {
+            inside.prompts.push((app.product.adam_id.clone(), state));
+        }
         inside.apps.insert(bundle.clone(), app);
         drop(inside);
         self.changed.notify_one();
@@ -324,6 +349,9 @@ impl Apps {
             self.enter(&bundle, run, AppState::Managed);
             return;
         }
+        if way == Way::Install && !self.sign_in(&bundle, run).await {
+            return;
+        }
         let (validating, loading) = match way {
             Way::Install => (AppState::ValidatingPurchase, AppState::Installing),
             _ => (AppState::ValidatingUpdate, AppState::Updating),
@@ -348,6 +376,28 @@ impl Apps {
             return false;
         }
         self.store.holds_licence(&self.serial, &product.adam_id)
+    }
+
+    /// Waits until the owner has signed in to the store, if only an account could hold the licence. False when that is not
+    /// meant any more.
+    async fn sign_in(&self, bundle: &str, run: u64) -> bool {
+        let adam_id = self.lock().apps.get(bundle).map(|app| app.product.adam_id.clone()).unwrap_or_default();
+        if !self.store.wants_sign_in(&self.serial, &adam_id) {
+            return true;
+        }
+        self.lock().prompts.push((adam_id.clone(), AppState::PromptingForLogin));
+        while self.store.wants_sign_in(&self.serial, &adam_id) {
+            if self.enter(bundle, run, AppState::PromptingForLogin).is_none() {
+                return false;
+            }
+            self.clock.sleep(Duration::from_secs(60)).await;
+        }
+        true
+    }
+
+    /// What the owner was asked until now: adamId, and the state of the app then.
+    pub fn prompts(&self) -> Vec<(String, AppState)> {
+        self.lock().prompts.clone()
     }
 
     /// Waits for the owner's answer, or for the device's own queue when nobody is asked. `None`: no answer ever.
@@ -464,7 +514,8 @@ impl Apps {
             state: None,
             installed,
             flags: 0,
-            has_configuration: false,
+            configuration: None,
+            attributes: None,
             declared: None,
             reason: None,
             run: 0,
@@ -479,7 +530,8 @@ impl Apps {
         inside.apps.retain(|_, app| app.declared.is_none());
         inside.apps.retain(|_, app| app.state.is_none() || (app.flags & 1 == 0 && app.installed.is_some()));
         for app in inside.apps.values_mut() {
-            (app.state, app.run, app.flags, app.has_configuration) = (None, 0, 0, false);
+            (app.state, app.run, app.flags) = (None, 0, 0);
+            (app.configuration, app.attributes) = (None, None);
         }
     }
 

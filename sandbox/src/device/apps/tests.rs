@@ -24,7 +24,8 @@ impl Phone {
 
     fn install_with(&self, adam: i64, change: fn(&mut Install)) -> Result<AppState, Rejection> {
         let app = AppName::Adam(adam);
-        let mut install = Install { app, by_licence: true, take_over: false, flags: 1, has_configuration: true };
+        let mut install =
+            Install { app, by_licence: true, take_over: false, flags: 1, configuration: None, attributes: None };
         change(&mut install);
         self.apps.install(&install).map(|(_, state)| state)
     }

@@ -188,8 +188,18 @@ fn install(command: &Dictionary) -> Result<Install, Refusal> {
         Some("Managed") => true,
         Some(_) => return Err(Refusal::Value("ChangeManagementState is not Managed")),
     };
-    let has_configuration = command.contains_key("Configuration");
-    Ok(Install { app, by_licence, take_over, flags, has_configuration })
+    let as_xml = |key: &str| command.get(key).map(xml);
+    let (configuration, attributes) = (as_xml("Configuration"), as_xml("Attributes"));
+    Ok(Install { app, by_licence, take_over, flags, configuration, attributes })
+}
+
+/// A value as a text that can be compared.
+fn xml(value: &Value) -> String {
+    let mut text = Vec::new();
+    match value.to_writer_xml(&mut text) {
+        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) => error.to_string(),
+    }
 }
 
 /// The names of the settings' items.

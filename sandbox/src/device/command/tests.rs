@@ -34,8 +34,11 @@ fn a_full_installation_command_is_understood() {
         ("InstallAsManaged", true.into()),
     ];
     let app = AppName::Adam(1_600_000_011);
-    let install = Install { app, by_licence: true, take_over: true, flags: 1, has_configuration: true };
-    assert_eq!(read(command("InstallApplication", keys)), Ok(Command::InstallApplication(install)));
+    let Ok(Command::InstallApplication(mut install)) = read(command("InstallApplication", keys)) else { panic!() };
+    assert!(install.configuration.take().unwrap().contains("<key>anything</key>"));
+    assert!(install.attributes.take().unwrap().contains("<key>Removable</key>"));
+    let (configuration, attributes) = (None, None);
+    assert_eq!(install, Install { app, by_licence: true, take_over: true, flags: 1, configuration, attributes });
 }
 
 #[test]

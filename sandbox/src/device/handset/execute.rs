@@ -59,6 +59,15 @@ impl Handset {
     }
 
     fn install_application(&self, install: &Install) -> Answer {
+        let behaviour = &self.spec.behaviour;
+        if behaviour.refuse_take_over && install.take_over {
+            return Answer::mdm_error(12008, "The MDM request is invalid");
+        }
+        let place = self.lock().installs_refused;
+        if let Some(refused) = behaviour.refuse_installs.get(place) {
+            self.lock().installs_refused += 1;
+            return Answer::refused(refused);
+        }
         match self.apps.install(install) {
             Ok((bundle, state)) => {
                 Answer::acknowledged(keys([("Identifier", bundle.into()), ("State", format!("{state:?}").into())]))

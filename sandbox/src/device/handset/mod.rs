@@ -17,7 +17,7 @@ use plist::{Dictionary, Value};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::answer::keys;
-use super::apps::{App, Apps};
+use super::apps::{App, AppState, Apps};
 use super::http::{Identity, Network, SendError};
 use super::keys::KeyPool;
 use super::options::DeviceSpec;
@@ -90,6 +90,8 @@ pub struct DeviceView {
     pub udid: String,
     pub enrolled: bool,
     pub apps: Vec<App>,
+    /// What its owner was asked: adamId, and the state of the app then.
+    pub prompts: Vec<(String, AppState)>,
     pub counters: Counters,
 }
 
@@ -140,6 +142,7 @@ struct State {
     commands_received: u32,
     results_sent: u32,
     not_now_done: bool,
+    installs_refused: usize,
     profiles: Vec<Profile>,
     declaring: declaring::Declaring,
     /// Switched off by its owner.
@@ -194,7 +197,9 @@ impl Handset {
     /// A device fresh from the box. `chance` gives it its token and push magic.
     pub fn new(spec: DeviceSpec, world: World, chance: Chance) -> Arc<Handset> {
         let (clock, store) = (world.clock.clone(), world.store.clone());
-        let apps = Apps::new(clock, store, spec.serial.clone(), spec.supervised, spec.person, spec.timing);
+        // Macs install without asking.
+        let silent = spec.supervised || spec.product.starts_with("Mac");
+        let apps = Apps::new(clock, store, spec.serial.clone(), silent, spec.person, spec.timing);
         let state = State {
             chance,
             enrolled: None,
@@ -204,6 +209,7 @@ impl Handset {
             commands_received: 0,
             results_sent: 0,
             not_now_done: false,
+            installs_refused: 0,
             profiles: Vec::new(),
             declaring: declaring::Declaring::default(),
             is_off: false,
@@ -237,6 +243,7 @@ impl Handset {
             udid: self.spec.udid.clone(),
             enrolled: state.enrolled.is_some(),
             apps,
+            prompts: self.apps.prompts(),
             counters: state.counters.clone(),
         }
     }
