@@ -193,7 +193,8 @@ impl Apps {
 
     /// Counts whoever has a device ask for an app without a licence.
     fn check_licence(&self, product: &Product) {
-        if !self.store.holds_licence(&self.serial, &product.adam_id) {
+        let theirs = self.store.wants_sign_in(&self.serial, &product.adam_id);
+        if !theirs && !self.store.holds_licence(&self.serial, &product.adam_id) {
             self.store.report_install_without_licence(&self.serial, &product.adam_id);
         }
     }
