@@ -74,7 +74,11 @@ fn section_7_7_a_required_app_is_declared_after_its_licence_and_nobody_asks_for_
         assert!(app.pairs(PAGES).await.values().all(|pair| pair.declared && pair.app_status == "managed"));
         app.wait(48 * HOUR).await;
         assert_eq!(told(&app, "InstallApplication"), 0);
-        assert_eq!(told(&app, "ManagedApplicationList"), 9, "one each when they enrolled, and one a day for the inventory");
+        assert_eq!(
+            told(&app, "ManagedApplicationList"),
+            9,
+            "one each when they enrolled, and one a day for the inventory"
+        );
         let device = look::device(&app.context, app.fleet.devices()[0].spec().serial.clone()).await.unwrap();
         let declarations = device.declarations.unwrap();
         assert_eq!(declarations.state, "on");

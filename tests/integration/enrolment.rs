@@ -454,18 +454,25 @@ fn a_device_restored_from_its_own_backup_is_enrolled_again_by_its_token_update()
         let app = App::start(clock, &[]).await;
         app.enrol(devices(0, 2)).await;
         app.wait(minutes(5)).await;
-        for (number, check_out_lost) in [(0, false), (1, true)] {
+        for (number, removed) in [(0, false), (1, true)] {
             let serial = devices(0, 2)[number].serial.clone();
             let device = app.fleet.device(&serial).unwrap();
             let backup = device.back_up().unwrap();
-            if check_out_lost {
+            if removed {
                 let removal = vppd::operations::device_removal::remove(&app.context, serial.clone(), "test").await;
                 removal.unwrap();
             }
             device.unenrol().await;
             let left = look::device(&app.context, serial.clone()).await.unwrap().device.state;
             assert!(matches!(left, DeviceState::CheckedOut | DeviceState::Removed), "{left:?}");
-            device.restore(backup).await.unwrap();
+            let restored = device.restore(backup).await;
+            if removed {
+                // An administrator removed it, and with it its identity: it must enrol anew.
+                let refused = restored.unwrap_err().to_string();
+                assert!(refused.contains("400"), "{refused}");
+                continue;
+            }
+            restored.unwrap();
             tokio::spawn(device.clone().run());
             let back = look::device(&app.context, serial.clone()).await.unwrap().device;
             assert_eq!(back.state, DeviceState::Enrolled);

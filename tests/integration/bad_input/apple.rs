@@ -102,7 +102,10 @@ fn trap() -> (std::net::TcpListener, String) {
 fn a_sync_that_apple_spoils_changes_nothing_and_says_why() {
     captured::listen();
     story(|clock| async move {
-        let app = App::start(clock, &[("1600000011", 5), ("1600000022", 7)]).await;
+        // Days pass, and no device tells anything meanwhile.
+        let assets = [("1600000011", 5), ("1600000022", 7)];
+        let seldom = |text: String| text.replace("[devices]\n", "[devices]\ninventory-interval = \"1000d\"\n");
+        let app = App::start_with(clock, &assets, seldom).await;
         let mut table = Table::new("sync");
         table.secret(&app.token);
         app.add_token("Leeds", false).await.unwrap();
