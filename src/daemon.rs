@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use sd_notify::NotifyState;
+use secrecy::ExposeSecret;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -32,9 +33,10 @@ use crate::mdm::push::PushClient;
 use crate::operations::archive::DATABASE;
 use crate::operations::clock_watch::ClockWatch;
 use crate::operations::keys::Keys;
+use crate::operations::push_certificate::PushMaker;
 use crate::operations::{
     Context, DeviceIndex, Shared, backup, clock_watch, directory, doctor, housekeeping, locations, master_key,
-    metadata, reconcile, restore, wake,
+    metadata, push_certificate, reconcile, restore, wake,
 };
 use crate::proxy::Proxy;
 use crate::secret::Sealer;
@@ -138,7 +140,14 @@ impl Daemon {
             timeouts: Timeouts::default(),
             requests_per_second: config.apple.requests_per_second,
         })?;
-        let push = push_client(&config, &clock).map_err(CannotStart::settings)?;
+        let make_push = push_maker(clock.clone());
+        let kept = push_certificate::load(&store, &sealer).await?;
+        let push = make_push(&config, kept.as_ref()).map_err(CannotStart::settings)?;
+        if let Some(topic) = push.as_ref().map(|push| push.topic().to_owned())
+            && let Err(error) = store.read(move |c| push_certificate::check_topic(c, &topic)).await
+        {
+            log::error!("{error}. {}", error.advice);
+        }
         let developer_key = developer_key(&config).map_err(CannotStart::settings)?;
         let index = DeviceIndex::default();
         for pin in store.read(devices::pins).await? {
@@ -171,6 +180,7 @@ impl Daemon {
             store,
             sealer,
             apple,
+            make_push,
             push_client: ArcSwapOption::from(push.map(Arc::new)),
             keys,
             mdm_id: appliance.mdm_id,
@@ -320,18 +330,29 @@ fn developer_key(config: &Config) -> anyhow::Result<Option<DeveloperKey>> {
     Ok(Some(DeveloperKey::from_pem(&pem, &file.key_id, &file.team_id).with_context(what)?))
 }
 
-fn push_client(config: &Config, clock: &Clock) -> anyhow::Result<Option<PushClient>> {
-    let (Some(certificate), Some(key)) = (&config.apns.certificate, &config.apns.key) else {
-        log::warn!("there is no push certificate ([apns] certificate and key): no device can enrol or be woken");
-        return Ok(None);
-    };
-    let read =
-        |path: &Path| std::fs::read(path).with_context(|| format!("the push certificate or key {}", path.display()));
-    let key = zeroize::Zeroizing::new(read(key)?);
-    let roots = tls::trusted_roots(config.apns.extra_ca.as_deref())?;
-    let proxy = proxy(config.apns.proxy.as_ref(), "[apns] proxy")?;
-    let client = PushClient::new(&config.apns.base_url, &read(certificate)?, &key, roots, proxy, clock.clone())
-        .context("the push certificate cannot be used")?;
-    log::info!("the push certificate is valid until {}", client.expires());
-    Ok(Some(client))
+fn push_maker(clock: Clock) -> PushMaker {
+    Box::new(move |config, kept| {
+        let (chain, key) = match (&config.apns.certificate, &config.apns.key, kept) {
+            (Some(certificate), Some(key), _) => {
+                let read = |path: &Path| {
+                    std::fs::read(path).with_context(|| format!("the push certificate or key {}", path.display()))
+                };
+                (read(certificate)?, zeroize::Zeroizing::new(read(key)?))
+            }
+            (_, _, Some(kept)) => {
+                let key = kept.key_pem.expose_secret().as_bytes().to_vec();
+                (kept.chain_pem.clone().into_bytes(), zeroize::Zeroizing::new(key))
+            }
+            _ => {
+                log::warn!("there is no push certificate: no device can enrol or be woken. To get one: vppd apns csr");
+                return Ok(None);
+            }
+        };
+        let roots = tls::trusted_roots(config.apns.extra_ca.as_deref())?;
+        let proxy = proxy(config.apns.proxy.as_ref(), "[apns] proxy")?;
+        let client = PushClient::new(&config.apns.base_url, &chain, &key, roots, proxy, clock.clone())
+            .context("the push certificate cannot be used")?;
+        log::info!("the push certificate is valid until {}", client.expires());
+        Ok(Some(client))
+    })
 }

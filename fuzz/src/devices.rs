@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use secrecy::SecretString;
 use vppd::mdm::checkin::Checkin;
 use vppd::mdm::declarative::{Question, StatusReport, cause, reason_words};
+use vppd::mdm::identity::acme::{attestation, jws};
 use vppd::mdm::identity::authority::DeviceAuthority;
 use vppd::mdm::identity::cms::{Accepted, SignedMessage};
 use vppd::mdm::identity::scep::{CertificateRequest, decode_get_message, parse_request};
@@ -77,6 +78,18 @@ pub fn csr(bytes: &[u8]) {
     if let Ok(request) = CertificateRequest::parse(bytes) {
         assert!(!request.spki_der.is_empty());
     }
+}
+
+/// ACME: a signed message, and the attestation that comes in one.
+pub fn acme(bytes: &[u8]) {
+    if let Ok(message) = jws::Message::read(bytes)
+        && let Some(key) = &message.header.jwk
+    {
+        let _ = message.verify(key);
+        assert_eq!(jws::Jwk::from_json(&key.json()).as_ref(), Some(key));
+    }
+    assert!(attestation::verify(bytes, "token", &[], jiff::Timestamp::UNIX_EPOCH).is_err(), "nobody is trusted");
+    let _ = CertificateRequest::parse_of_hardware(bytes);
 }
 
 /// The authority that the seeds are encrypted to. Its key was made for this and protects nothing.

@@ -10,12 +10,13 @@ pub mod planner;
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their folders under `seeds`.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("mdm", devices::mdm),
     ("declarations", devices::declarations),
     ("signature", devices::signature),
     ("scep", devices::scep),
     ("csr", devices::csr),
+    ("acme", devices::acme),
     ("content-token", apple::content_token),
     ("apple", apple::wire),
     ("notification", apple::notification),

@@ -149,8 +149,8 @@ fn already_there(file: &Path) -> String {
     format!("{} exists already: name another file with --output, or replace it with --force", file.display())
 }
 
-/// Writes a profile, or codes, into a new file that only its owner may read.
-fn write(file: &Path, profile: &[u8], force: bool) -> anyhow::Result<()> {
+/// Writes a new file that only its owner may read.
+pub(super) fn write(file: &Path, profile: &[u8], force: bool) -> anyhow::Result<()> {
     let failed = || format!("cannot write {}", file.display());
     if force {
         match std::fs::remove_file(file) {

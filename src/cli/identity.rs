@@ -7,7 +7,7 @@ use super::client::segment;
 use super::confirm::confirm;
 use super::output::Page;
 use super::table::{Grid, clean, count, word};
-use crate::operations::view::IdentityView;
+use crate::operations::view::{AuthorityView, IdentityView};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -18,6 +18,12 @@ pub enum Command {
         /// Its serial number, or its UDID
         #[arg(value_name = "SERIAL")]
         serial: String,
+    },
+    /// Show the authorities that give identities, or let a new one take over
+    Authority {
+        /// Let a new one take over now, instead of four years before the end of the present one; no device is lost by it
+        #[arg(long)]
+        renew: bool,
     },
     /// Accept the identity of a device no more: it has to enrol anew, within an hour if it is to keep its licences
     Revoke {
@@ -43,6 +49,13 @@ pub(super) async fn run(command: Command, session: &Session) -> anyhow::Result<(
                     page.time(it.expires_at)
                 )
             })
+        }
+        Command::Authority { renew } => {
+            let answer = match renew {
+                true => session.client.post("/v1/authorities", &serde_json::json!({})).await?,
+                false => session.client.get("/v1/authorities").await?,
+            };
+            session.out.show_list(&answer, authorities)
         }
         Command::Revoke { serial, yes } => {
             let what = format!(
@@ -76,6 +89,15 @@ fn list(all: &[IdentityView], page: &Page) -> String {
         ]);
     }
     format!("{}\n{}.", grid.show(page), count(all.len() as u64, "identity", "identities"))
+}
+
+fn authorities(all: &[AuthorityView], page: &Page) -> String {
+    let mut grid = Grid::new(&["AUTHORITY", "GIVES IDENTITIES", "SIGNS PROFILES", "EXPIRES"]);
+    let word = |yes| if yes { "yes" } else { "no" }.to_owned();
+    for it in all {
+        grid.row([it.name.clone(), word(it.present), word(it.signs_profiles), page.time(it.expires_at)]);
+    }
+    grid.show(page)
 }
 
 #[cfg(test)]

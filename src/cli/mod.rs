@@ -5,6 +5,7 @@
 //! Knows the settings and the views, nothing of how the daemon does its work. One file per subcommand.
 
 mod alert;
+mod apns;
 mod app;
 mod apply;
 mod backup;
@@ -133,6 +134,9 @@ pub enum Command {
     /// Show, renew and revoke the certificates with which devices prove who they are
     #[command(subcommand)]
     Identity(identity::Command),
+    /// Get, renew and show the push certificate
+    #[command(subcommand)]
+    Apns(apns::Command),
     /// Let devices enrol: profiles, codes, links
     #[command(subcommand)]
     Enrol(enrol::Command),
@@ -242,6 +246,7 @@ async fn ask(command: Command, session: &Session) -> anyhow::Result<()> {
         Command::Subscription(command) => subscription::run(command, session).await,
         Command::Device(command) => device::run(command, session).await,
         Command::Enrol(command) => enrol::run(command, session).await,
+        Command::Apns(command) => apns::run(command, session).await,
         Command::Identity(command) => identity::run(command, session).await,
         Command::Deploy(command) => deploy::run(command, session).await,
         Command::Export(arguments) => export::run(arguments, session).await,

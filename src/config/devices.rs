@@ -1,6 +1,6 @@
 //! `[devices]`: the door that devices come to.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +23,10 @@ pub struct Devices {
     /// A second DNS name under which devices prove who they are by their TLS client certificate; in lower case, never the
     /// name in `url`. `None`: client certificates are not asked for.
     pub client_certificate_name: Option<String>,
+    /// Proxies at which the TLS of devices ends, and whose word on client certificates counts.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The header in which they pass a client certificate on.
+    pub client_certificate_header: String,
     pub max_connections: u32,
     /// From one address (of IPv6: from one /64).
     pub max_connections_per_address: u32,
@@ -46,6 +50,8 @@ impl Default for Devices {
             key: None,
             ca: None,
             client_certificate_name: None,
+            trusted_proxies: Vec::new(),
+            client_certificate_header: "Client-Cert".to_owned(),
             max_connections: 20_000,
             max_connections_per_address: 10_000,
             request_timeout: seconds(30),
@@ -78,6 +84,8 @@ impl Devices {
         let devices = Devices {
             listen: section.address("listen", default.listen),
             client_certificate_name: second_name(section, &url),
+            trusted_proxies: proxies(section),
+            client_certificate_header: header_name(section, &default.client_certificate_header),
             url,
             certificate: section.pem("certificate"),
             key: section.pem("key"),
@@ -115,6 +123,26 @@ fn second_name(section: &mut Section<'_, '_>, url: &str) -> Option<String> {
     let advice = format!("for example: client-certificate-name = \"{EXAMPLE}\"");
     section.fault("client-certificate-name", format!("`client-certificate-name` {problem}"), advice);
     None
+}
+
+fn proxies(section: &mut Section<'_, '_>) -> Vec<IpAddr> {
+    const EXAMPLE: &str = "for example: trusted-proxies = [\"192.0.2.10\"]";
+    let read: Result<Vec<IpAddr>, _> =
+        section.texts("trusted-proxies", EXAMPLE).iter().map(|text| text.parse()).collect();
+    read.unwrap_or_else(|_| {
+        section.fault("trusted-proxies", "`trusted-proxies` must be a list of IP addresses", EXAMPLE);
+        Vec::new()
+    })
+}
+
+fn header_name(section: &mut Section<'_, '_>, default: &str) -> String {
+    let name = section.text("client-certificate-header", default, default);
+    if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+        return name;
+    }
+    let advice = format!("for example: client-certificate-header = \"{default}\"");
+    section.fault("client-certificate-header", "`client-certificate-header` must be the name of a header", advice);
+    default.to_owned()
 }
 
 fn own_url(section: &mut Section<'_, '_>) -> String {

@@ -40,13 +40,14 @@ impl Default for Enrolment {
 }
 
 impl Enrolment {
-    /// `second_name` says whether there is a name at which client certificates are asked for.
+    /// `second_name` says whether there is a name, or a proxy, at which client certificates are asked for.
     pub(super) fn read(section: &mut Section<'_, '_>, second_name: bool) -> Enrolment {
         let default = Enrolment::default();
         let choices = [("signature", Proof::Signature), ("client-certificate", Proof::ClientCertificate)];
         let proof = section.choice("proof", default.proof, &choices);
         if proof == Proof::ClientCertificate && !second_name {
-            let advice = "set [devices] client-certificate-name to a second DNS name of this server";
+            let advice =
+                "set [devices] client-certificate-name to a second DNS name of this server, or trusted-proxies";
             section.fault("proof", "`proof` needs a name at which client certificates are asked for", advice);
         }
         Enrolment {

@@ -37,7 +37,7 @@ pub use devices::Devices;
 pub use directory::Directory;
 pub use duration::{parse as parse_duration, show as show_duration};
 pub use enrolment::{Enrolment, Proof};
-pub use identity::{Identity, Scep};
+pub use identity::{Acme, AcmeUse, Identity, Scep};
 pub use licences::Licences;
 pub use log::{Level, Log, Target};
 pub use metadata::{DeveloperKeyFile, Metadata, Sources};
@@ -126,15 +126,16 @@ fn read(text: &str) -> (Config, Vec<Fault>, Vec<NamedFile>) {
     let (document, syntax) = DeTable::parse_recoverable(text);
     let mut reader = Reader::new(document.get_ref());
     let devices = reader.section("devices", Devices::read);
-    let second_name = devices.client_certificate_name.is_some();
+    let second_name = devices.client_certificate_name.is_some() || !devices.trusted_proxies.is_empty();
     let scep = reader.section("identity.scep", Scep::read);
+    let acme = reader.section("identity.acme", Acme::read);
     let config = Config {
         server: reader.section("server", Server::read),
         apple: reader.section("apple", |section| Apple::read(section, devices.host())),
         notifications: reader.section("notifications", Notifications::read),
         apns: reader.section("apns", Apns::read),
         enrolment: reader.section("enrolment", |section| Enrolment::read(section, second_name)),
-        identity: reader.section("identity", |section| Identity::read(section, scep)),
+        identity: reader.section("identity", |section| Identity::read(section, scep, acme)),
         sync: reader.section("sync", Sync::read),
         metadata: reader.section("metadata", Metadata::read),
         planner: reader.section("planner", Planner::read),

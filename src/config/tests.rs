@@ -92,7 +92,8 @@ fn the_shipped_file_has_every_key_and_explains_it() {
     reader.section("apns", Apns::read);
     reader.section("enrolment", |section| Enrolment::read(section, true));
     let scep = reader.section("identity.scep", Scep::read);
-    reader.section("identity", |section| Identity::read(section, scep));
+    let acme = reader.section("identity.acme", Acme::read);
+    reader.section("identity", |section| Identity::read(section, scep, acme));
     reader.section("sync", Sync::read);
     reader.section("metadata", Metadata::read);
     reader.section("planner", Planner::read);

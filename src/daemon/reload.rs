@@ -9,9 +9,9 @@ use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 
 use super::systemd::{tell, tell_reloading};
-use super::{Daemon, check_device_url, logging, push_client};
+use super::{Daemon, check_device_url, logging};
 use crate::config::Config;
-use crate::operations::{Shared, doctor};
+use crate::operations::{Shared, doctor, push_certificate};
 use crate::store::appliance;
 use crate::web::tls;
 
@@ -50,7 +50,12 @@ impl Daemon {
         let (config, waiting) = context.config().reloaded(read);
         let served = tls::load_or_make(&config.devices, &context.keys, &context.clock)?;
         doctor::secret_files(&config).iter().for_each(|found| log::warn!("{}; run: {}", found.message, found.command));
-        let push = push_client(&config, &context.clock)?;
+        let kept = push_certificate::load(&context.store, &context.sealer).await?;
+        let push = (context.make_push)(&config, kept.as_ref())?;
+        if let Some(topic) = push.as_ref().map(|push| push.topic().to_owned()) {
+            let checked = context.store.read(move |c| push_certificate::check_topic(c, &topic)).await;
+            checked.map_err(|error| anyhow::anyhow!("{error}. {}", error.advice))?;
+        }
         let notifications = tls::notifications(&config.notifications, &context.clock)?;
         self.tls.store(Arc::new(served.configs));
         if let (Some(kept), Some(configs)) = (&self.notifications_tls, notifications) {
@@ -65,7 +70,10 @@ impl Daemon {
 /// Loads or makes the device listener's certificate anew, long before the one that vppd made expires.
 pub(super) async fn renew_certificate(context: Shared, tls: Arc<ArcSwap<tls::TlsConfigs>>) {
     loop {
-        context.clock.sleep(RENEW_EVERY).await;
+        tokio::select! {
+            () = context.clock.sleep(RENEW_EVERY) => {}
+            () = context.keys.changed.notified() => {}
+        }
         match tls::load_or_make(&context.config().devices, &context.keys, &context.clock) {
             Ok(served) => tls.store(Arc::new(served.configs)),
             Err(error) => log::error!("{error}; devices are served with the old certificate"),

@@ -5,6 +5,7 @@
 //! push magics appear in no error and no log.
 
 mod certificate;
+pub mod request;
 pub mod schedule;
 
 use std::sync::Arc;

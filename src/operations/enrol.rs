@@ -10,23 +10,26 @@ pub mod tickets;
 
 use std::sync::Arc;
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::authorities::{end_of_identity, short_name};
 use super::view::{EnrolRequest, EnrolView};
 use super::{Kind, OperationError, Shared, renewal};
 use crate::clock::after;
-use crate::config::Proof;
-use crate::mdm::identity::authority::IdentitySubject;
+use crate::config::{AcmeUse, Proof};
+use crate::mdm::identity::authority::{DeviceAuthority, IdentitySubject};
 use crate::mdm::identity::certificate;
 use crate::mdm::identity::profile_signature::sign_profile;
-use crate::mdm::identity::scep::{self, Accepted, FailInfo, ScepRequest};
+use crate::mdm::identity::scep::{self, Accepted, FailInfo};
 use crate::mdm::profile::{ACCESS_RIGHTS, Anchor, EnrolmentProfile, IdentitySource};
 use crate::mdm::push::PushClient;
 use crate::model::SerialNumber;
 use crate::store::enrolments::ProfileKind;
-use crate::store::identities::Calls;
+use crate::store::identities::{Calls, IdentityKind};
 use crate::store::{StoreError, appliance, audit, enrolments, identities, persons};
 
 /// A profile that may be used more often than this is a mistake.
@@ -67,7 +70,8 @@ pub async fn make_profile(context: &Shared, request: EnrolRequest, who: &str) ->
         revoked_at: None,
     };
     let calls = calls(context, &reference);
-    let (bytes, signed) = encode(context, &reference, challenge.clone(), push.topic(), &calls)?;
+    let always = context.config().identity.acme.usage == AcmeUse::Always;
+    let (bytes, signed) = encode(context, &reference, challenge.clone(), push.topic(), &calls, always)?;
     let hash = hash(challenge.expose_secret().as_bytes());
     let (by, url) = (who.to_owned(), context.config().devices.url.clone());
     context
@@ -98,7 +102,7 @@ fn ready(context: &Shared) -> Result<Arc<PushClient>, OperationError> {
             Kind::Unavailable,
             "no-push-certificate",
             "no device can enrol: there is no push certificate, and its topic belongs into every profile",
-            "Set [apns] certificate and key in the settings, then: systemctl reload vppd",
+            "Get one: vppd apns csr; or name one in the settings ([apns] certificate and key), then: systemctl reload vppd",
         ));
     };
     if push.expires() <= context.clock.now() {
@@ -166,6 +170,8 @@ pub(super) fn calls(context: &Shared, reference: &str) -> Calls {
     let url = &devices.url;
     let (messages_url, sign_message) = match (config.enrolment.proof, devices.client_certificate_url()) {
         (Proof::ClientCertificate, Some(url)) => (url, false),
+        // A proxy asks for the certificate.
+        (Proof::ClientCertificate, None) => (url.clone(), false),
         _ => (url.clone(), true),
     };
     let query = context.keys.site.as_ref().map(|_| format!("?enrolment={reference}")).unwrap_or_default();
@@ -184,6 +190,7 @@ pub(super) fn encode(
     challenge: SecretString,
     topic: &str,
     calls: &Calls,
+    by_acme: bool,
 ) -> Result<(Vec<u8>, bool), OperationError> {
     let config = context.config();
     let devices = &config.devices;
@@ -202,10 +209,13 @@ pub(super) fn encode(
         sign_message: calls.sign_message,
         // No more than was granted, and no more than is asked for today.
         access_rights: calls.access_rights & ACCESS_RIGHTS,
-        source: IdentitySource::Scep {
-            url: format!("{}/scep", devices.url),
-            authority: "vppd".into(),
-            ca_fingerprint: context.keys.devices.fingerprint(),
+        source: match by_acme {
+            true => IdentitySource::Acme { directory_url: format!("{}/acme/directory", devices.url) },
+            false => IdentitySource::Scep {
+                url: format!("{}/scep", devices.url),
+                authority: short_name(&context.keys.devices.present()),
+                ca_fingerprint: context.keys.devices.present().fingerprint(),
+            },
         },
         anchors: context
             .keys
@@ -222,7 +232,7 @@ pub(super) fn encode(
     };
     let plain = profile.encode();
     if config.enrolment.sign_profiles {
-        Ok((sign_profile(&plain, &context.keys.devices)?, true))
+        Ok((sign_profile(&plain, &context.keys.devices.signer(context.clock.now()))?, true))
     } else {
         Ok((plain, false))
     }
@@ -255,8 +265,19 @@ pub fn accepted_in_scep(context: &Shared) -> Accepted {
 
 /// Answers a SCEP request (the bytes of a PKIOperation).
 pub async fn answer_scep(context: &Shared, message: Vec<u8>) -> Result<ScepAnswer, OperationError> {
-    let authority = &context.keys.devices;
-    let request = match scep::parse_request(&message, authority, accepted_in_scep(context)) {
+    // The one that the request is encrypted to answers it.
+    let all = context.keys.devices.all();
+    let parsed = |authority: &Arc<DeviceAuthority>| {
+        (authority.clone(), scep::parse_request(&message, authority, accepted_in_scep(context)))
+    };
+    let mut tried = all.iter().map(parsed);
+    let first = tried.next().ok_or_else(|| OperationError::internal("there is no device authority"))?;
+    let (authority, parsed) = match first.1.is_ok() {
+        true => first,
+        false => tried.find(|(_, parsed)| parsed.is_ok()).unwrap_or(first),
+    };
+    let authority = authority.as_ref();
+    let request = match parsed {
         Ok(request) => request,
         Err(refusal) => {
             let key = match refusal.fail_info {
@@ -270,7 +291,14 @@ pub async fn answer_scep(context: &Shared, message: Vec<u8>) -> Result<ScepAnswe
             return Ok(ScepAnswer::Refused(refusal.transaction.as_ref().map(failure).transpose()?));
         }
     };
-    match issue(context, &request).await? {
+    let issued = match &request.challenge {
+        None => Err("it carries no challenge"),
+        Some(challenge) => {
+            let challenge_hash = hash(challenge.expose_secret().as_bytes());
+            issue(context, authority, challenge_hash, &request.spki_der, IdentityKind::Scep).await?
+        }
+    };
+    match issued {
         Ok(certificate) => Ok(ScepAnswer::Issued(scep::success(&request, authority, &certificate, &context.entropy)?)),
         Err(why) => {
             log::warn!(
@@ -282,12 +310,16 @@ pub async fn answer_scep(context: &Shared, message: Vec<u8>) -> Result<ScepAnswe
     }
 }
 
-/// The certificate for a request, or why there is none.
-async fn issue(context: &Shared, request: &ScepRequest) -> Result<Result<Vec<u8>, &'static str>, OperationError> {
-    let Some(challenge) = &request.challenge else { return Ok(Err("it carries no challenge")) };
+/// The certificate over a key (DER SubjectPublicKeyInfo) for whoever knows the secret of a profile, or why there is none.
+pub(super) async fn issue(
+    context: &Shared,
+    authority: &DeviceAuthority,
+    challenge_hash: [u8; 32],
+    spki_der: &[u8],
+    kind: IdentityKind,
+) -> Result<Result<Vec<u8>, &'static str>, OperationError> {
     let now = context.clock.now();
-    let challenge_hash = hash(challenge.expose_secret().as_bytes());
-    let key_hash = hash(&request.spki_der);
+    let key_hash = hash(spki_der);
     let renewed = match context.store.read(move |c| allowed(c, &challenge_hash, &key_hash, now)).await? {
         Allowed::Again(certificate) => return Ok(Ok(certificate)),
         Allowed::No(why) => return Ok(Err(why)),
@@ -297,11 +329,10 @@ async fn issue(context: &Shared, request: &ScepRequest) -> Result<Result<Vec<u8>
         Some(enrolment) => format!("{enrolment}-{}", renewal::suffix(&context.entropy)),
         None => format!("e-{}", context.entropy.uuid().simple()),
     };
-    let not_after = after(now, context.config().enrolment.identity_lifetime);
+    let not_after = end_of_identity(authority, after(now, context.config().enrolment.identity_lifetime));
     let subject = IdentitySubject { reference: reference.clone(), organisation: organisation(context) };
     let not_before = now.checked_sub(BACKDATED).unwrap_or(now);
-    let certificate =
-        context.keys.devices.issue(&request.spki_der, &subject, context.entropy.bytes(), not_before, not_after)?;
+    let certificate = authority.issue(spki_der, &subject, context.entropy.bytes(), not_before, not_after)?;
     let identity = enrolments::Identity {
         fingerprint: certificate::fingerprint(&certificate),
         reference,
@@ -324,6 +355,7 @@ async fn issue(context: &Shared, request: &ScepRequest) -> Result<Result<Vec<u8>
                         return Ok(Err("its profile has been used as often as it may"));
                     }
                     enrolments::add_identity(w, &enrolments::Identity { profile, ..identity.clone() })?;
+                    identities::set_kind(w, &identity.fingerprint, kind)?;
                     Ok(Ok(identity.certificate))
                 }
             }

@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
-use super::{OperationError, Shared, alerts, clock_watch, directory, doctor, inventory, renewal, shortage, waste};
+use super::{
+    OperationError, Shared, alerts, authorities, clock_watch, directory, doctor, inventory, renewal, shortage, waste,
+};
 use crate::schedule::KEPT;
 use crate::store::{
-    self, commands, devices, enrolments, events, history, metadata, notifications, tasks, timeline, times, user_events,
+    self, acme, commands, devices, enrolments, events, history, metadata, notifications, tasks, timeline, times,
+    user_events,
 };
 
 /// How often last-seen times go to disk.
@@ -38,6 +41,7 @@ pub async fn clean_up(context: &Shared) -> Result<(), OperationError> {
     context.store.write_bulk(move |w| notifications::forget_before(w, before)).await?;
     context.store.write_bulk(move |w| metadata::forget_before(w, before)).await?;
     context.store.write_bulk(move |w| enrolments::forget_before(w, before)).await?;
+    context.store.write_bulk(move |w| acme::forget_before(w, before)).await?;
     let Ok(a_year_ago) = context.clock.now().checked_sub(KEPT * 12) else { return Ok(()) };
     context.store.write_bulk(move |w| store::alerts::forget_before(w, a_year_ago)).await?;
     while context.store.write_bulk(move |w| commands::forget_before(w, before, CHUNK)).await? {}
@@ -72,6 +76,7 @@ async fn round(context: &Shared, number: u32) -> Result<(), OperationError> {
         let now = context.clock.now();
         context.store.write_bulk(move |w| times::alive(w, now)).await?;
         waste::look(context).await?;
+        authorities::watch(context).await?;
         renewal::ask(context).await?;
         if context.clock_watch.is_settled(&context.clock) {
             clean_up(context).await?;

@@ -1,12 +1,15 @@
-//! The keys the appliance makes for itself at the first start: the device authority, which gives each device its identity,
+//! The keys the appliance makes for itself at the first start: the device authority, which gives each device its identity (and
+//! the former ones, [`super::authorities`]),
 //! and the server authority, which signs the device listener's certificate when the administrator gives none.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Notify;
 
 use super::OperationError;
+use super::authorities::DeviceAuthorities;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::mdm::identity::authority::{DeviceAuthority, ServerAuthority};
@@ -16,7 +19,9 @@ use crate::store::{Store, appliance};
 
 /// The authorities.
 pub struct Keys {
-    pub devices: Arc<DeviceAuthority>,
+    pub devices: DeviceAuthorities,
+    /// Another device authority has taken over: whoever asks for client certificates must know it.
+    pub changed: Notify,
     pub server: Arc<ServerAuthority>,
     /// The site's own, if its certificates may be identities.
     pub site: Option<Arc<SiteAuthority>>,
@@ -24,7 +29,6 @@ pub struct Keys {
     pub anchors: ArcSwap<Vec<Vec<u8>>>,
 }
 
-const DEVICE_AUTHORITY: &str = "device authority";
 const SERVER_AUTHORITY: &str = "server authority";
 
 impl Keys {
@@ -37,15 +41,13 @@ impl Keys {
         entropy: &Entropy,
     ) -> Result<Keys, OperationError> {
         let (organisation, now) = (organisation.to_owned(), clock.now());
-        let devices = match load(store, sealer, DEVICE_AUTHORITY).await? {
-            Some((certificate, key)) => DeviceAuthority::from_pem(&certificate, &key)?,
-            None => {
-                let (organisation, entropy) = (organisation.clone(), entropy.clone());
-                let made = off_thread(clock, move || DeviceAuthority::generate(&organisation, now, &entropy)).await??;
-                let (certificate, key) = made.to_pem();
-                keep(store, sealer, DEVICE_AUTHORITY, certificate, &key).await?;
-                made
-            }
+        let devices = {
+            let (organisation, entropy) = (organisation.clone(), entropy.clone());
+            let make = || async {
+                let made = off_thread(clock, move || DeviceAuthority::generate(&organisation, now, &entropy)).await?;
+                Ok(made?)
+            };
+            DeviceAuthorities::load_or_make(store, sealer, make).await?
         };
         let server = match load(store, sealer, SERVER_AUTHORITY).await? {
             Some((certificate, key)) => ServerAuthority::from_pem(&certificate, &key)?,
@@ -56,11 +58,11 @@ impl Keys {
                 made
             }
         };
-        Ok(Keys { devices: Arc::new(devices), server: Arc::new(server), site: None, anchors: ArcSwap::default() })
+        Ok(Keys { devices, changed: Notify::new(), server: Arc::new(server), site: None, anchors: ArcSwap::default() })
     }
 }
 
-async fn load(
+pub(super) async fn load(
     store: &Store,
     sealer: &Sealer,
     name: &'static str,
@@ -73,7 +75,7 @@ async fn load(
     Ok(Some((kept.certificate_pem, key.into())))
 }
 
-async fn keep(
+pub(super) async fn keep(
     store: &Store,
     sealer: &Sealer,
     name: &'static str,

@@ -6,8 +6,9 @@
 //!
 //! - inwards: [`tokens`], [`deployments`], [`enrol`], [`pause`], [`users`], [`by_hand`], [`device_removal`], [`retry`] are what a
 //!   person asks for;
-//!   [`checkin`] and [`report`] are what a device says, [`declarations`] what it is told to have and says of it; [`renewal`]
-//!   gives it a new identity in time, [`identities`] shows them.
+//!   [`checkin`] and [`report`] are what a device says, [`declarations`] what it is told to have and says of it; [`acme`] and
+//!   [`enrol`] give it an identity, [`renewal`] a new one in time, [`identities`] shows them.
+//! - [`push_certificate`] is asked for, brought and kept.
 //! - who is who: [`directory`] follows a file with people, [`people`] shows them, [`sign_in`] knows them by their [`password`];
 //!   [`groups`] of devices and people,
 //!   [`device_notes`] on devices.
@@ -25,9 +26,11 @@
 //!   about; [`look`] makes the [`view`]s that the doors show, [`explain`] tells why a pair is decided as it is, [`why`] why an app
 //!   is not on a device, with everything that happened.
 
+pub mod acme;
 pub mod alerts;
 mod app_terms;
 pub mod archive;
+pub mod authorities;
 pub mod backup;
 pub mod by_hand;
 pub mod catalogue;
@@ -61,6 +64,7 @@ pub mod notifications;
 pub mod password;
 pub mod pause;
 pub mod people;
+pub mod push_certificate;
 pub mod reclaim;
 pub mod reconcile;
 pub mod renewal;
@@ -110,6 +114,8 @@ pub struct Context {
     pub store: Store,
     pub sealer: Sealer,
     pub apple: AppleClient,
+    /// Makes a connection to APNs for other settings or another certificate.
+    pub make_push: push_certificate::PushMaker,
     /// Replaced with the settings; ask [`Context::push`].
     pub push_client: ArcSwapOption<PushClient>,
     pub keys: Keys,

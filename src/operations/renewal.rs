@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::device_index::DeviceIndex;
 use super::view::{IdentityState, IdentityView};
-use super::{OperationError, Shared, alerts, checkin, enrol};
+use super::{OperationError, Shared, acme, alerts, checkin, enrol};
 use crate::clock::after;
 use crate::entropy::Entropy;
 use crate::mdm::command::{Command, InstallProfile};
@@ -41,7 +41,8 @@ pub async fn ask(context: &Shared) -> Result<(), OperationError> {
     let in_use = context.store.read(|c| identities::in_use(c, None)).await?;
     let due: Vec<&InUse> = in_use
         .iter()
-        .filter(|it| can_renew(it) && !it.asked && renewal_due(it.issued_at, it.not_after, now))
+        .filter(|it| can_renew(it) && !it.asked)
+        .filter(|it| renewal_due(it.issued_at, it.not_after, now) || changes_over(context, it))
         .filter(|it| it.renewal_at.is_none_or(|asked| after(asked, PAUSE) <= now))
         .collect();
     for chunk in due.chunks(CHUNK) {
@@ -51,6 +52,10 @@ pub async fn ask(context: &Shared) -> Result<(), OperationError> {
             .store
             .write_bulk(move |w| -> Result<(), OperationError> {
                 for it in &chunk {
+                    let in_time = !renewal_due(it.issued_at, it.not_after, now);
+                    if in_time && identities::last_renewal_failed(w, it.device)? {
+                        continue;
+                    }
                     queue(&shared, w, it, "vppd")?;
                 }
                 super::notify_after(w, &wake_now);
@@ -59,6 +64,11 @@ pub async fn ask(context: &Shared) -> Result<(), OperationError> {
             .await?;
     }
     warn(context, &in_use).await
+}
+
+/// Whether a device that has its identity by SCEP can have one whose key its hardware attests.
+fn changes_over(context: &Shared, it: &InUse) -> bool {
+    it.kind == IdentityKind::Scep && acme::is_able(context, &it.product_name, &it.os_version)
 }
 
 /// Whether vppd can renew it: not what the site's own authority has given, nor the profile of a person's own device.
@@ -101,11 +111,13 @@ pub(super) fn offer(
     reference: &str,
     now: Timestamp,
 ) -> Result<Vec<u8>, OperationError> {
-    let topic = devices::by_id(w, id)?.map(|device| device.topic).unwrap_or_default();
+    let Some(device) = devices::by_id(w, id)? else { return Err(OperationError::internal("the device is gone")) };
+    // A device that could not do it once gets its identity in the way that always works.
+    let by_acme = acme::is_for(context, &device) && !identities::last_renewal_failed(w, id)?;
     let challenge = SecretString::from(context.entropy.secret_text());
     identities::offer(w, reference, &enrol::hash(challenge.expose_secret().as_bytes()), after(now, OFFERED_FOR))?;
     let calls = identities::calls(w, reference)?.unwrap_or_else(|| enrol::calls(context, reference));
-    Ok(enrol::encode(context, reference, challenge, &topic, &calls)?.0)
+    Ok(enrol::encode(context, reference, challenge, &device.topic, &calls, by_acme)?.0)
 }
 
 /// Whether the device may do nothing but renew.

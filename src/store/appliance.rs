@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{StoreError, execute, maybe_time, micros, row};
+use super::{StoreError, execute, maybe_time, micros, row, rows};
 
 /// The one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,20 @@ pub fn kept(connection: &Connection, name: &str) -> Result<Option<Kept>, StoreEr
     row(connection, "SELECT certificate_pem, sealed_key FROM keeping WHERE name = ?1", [name], |row| {
         Ok(Kept { certificate_pem: row.get(0)?, sealed_key: row.get(1)? })
     })
+}
+
+/// What is kept under names that begin with `name` and a space.
+pub fn kept_below(connection: &Connection, name: &str) -> Result<Vec<(String, Kept)>, StoreError> {
+    let sql = "SELECT name, certificate_pem, sealed_key FROM keeping WHERE substr(name, 1, length(?1) + 1) = ?1 || ' '";
+    rows(connection, sql, [name], |row| {
+        Ok((row.get(0)?, Kept { certificate_pem: row.get(1)?, sealed_key: row.get(2)? }))
+    })
+}
+
+/// Forgets what is kept under `name`.
+pub fn forget(connection: &Connection, name: &str) -> Result<(), StoreError> {
+    execute(connection, "DELETE FROM keeping WHERE name = ?1", [name])?;
+    Ok(())
 }
 
 /// Keeps a certificate and its sealed key, replacing an older one.

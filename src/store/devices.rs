@@ -409,6 +409,12 @@ fn read_pin(row: &rusqlite::Row<'_>) -> Result<Pin, StoreError> {
     })
 }
 
+/// How many devices, enrolled or about to be, have another push topic than this.
+pub fn with_other_topic(connection: &Connection, topic: &str) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM device WHERE state <> 'checked-out' AND topic <> ?1";
+    Ok(row(connection, sql, [topic], |row| Ok(row.get::<_, i64>(0)?))?.unwrap_or(0).max(0) as u64)
+}
+
 /// How many enrolled devices there are, all or with this serial number.
 pub fn count_enrolled(connection: &Connection, serial: Option<&str>) -> Result<u64, StoreError> {
     let sql = "SELECT count(*) FROM device WHERE state = 'enrolled' AND (?1 IS NULL OR serial = ?1)";

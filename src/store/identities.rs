@@ -184,6 +184,13 @@ pub fn go_back(connection: &Connection, device: DeviceId) -> Result<(), StoreErr
     Ok(())
 }
 
+/// Whether the device could not do what it was last asked to do in the way of a renewal.
+pub fn last_renewal_failed(connection: &Connection, device: DeviceId) -> Result<bool, StoreError> {
+    let sql = "SELECT state IN ('error', 'format-error') FROM command
+               WHERE device_id = ?1 AND request_type = 'InstallProfile' AND answered_at IS NOT NULL ORDER BY id DESC LIMIT 1";
+    Ok(row(connection, sql, [device.0], |row| Ok(row.get(0)?))?.unwrap_or(false))
+}
+
 /// Revokes everything that was issued to a device or may be issued to it by a renewal; what it was, for whoever keeps it in
 /// memory.
 pub fn revoke_all(connection: &Connection, device: DeviceId, now: Timestamp) -> Result<Vec<[u8; 32]>, StoreError> {

@@ -13,6 +13,7 @@
 //! SQL is kept here in plain statements so that PostgreSQL could take this place; two appliances that must share one
 //! database would change our mind.
 
+pub mod acme;
 pub mod alerts;
 pub mod appliance;
 pub mod assets;

@@ -11,6 +11,8 @@ use crate::mdm::identity::signature::SignerCertificate;
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub neighbour: Neighbour,
+    /// The address itself; `None` where it is not known.
+    pub address: Option<IpAddr>,
     /// Whose key it proved to hold in the TLS handshake.
     pub certificate: Option<Arc<SignerCertificate>>,
 }

@@ -16,9 +16,10 @@ use crate::operations::keys::Keys;
 
 /// Asks clients for a certificate of these authorities, and lets them in without one too: SCEP comes before the identity.
 pub fn verifier(keys: &Keys) -> Option<Arc<dyn ClientCertVerifier>> {
-    let own = CertificateDer::from(keys.devices.certificate_der().to_vec());
+    let all = keys.devices.all();
+    let own = all.iter().map(|authority| CertificateDer::from(authority.certificate_der().to_vec()));
     let site = keys.site.iter().flat_map(|site| site.certificates().iter().cloned());
-    Some(Arc::new(Identities(site::verifier(std::iter::once(own).chain(site))?)))
+    Some(Arc::new(Identities(site::verifier(own.chain(site))?)))
 }
 
 #[derive(Debug)]

@@ -6,6 +6,7 @@ mod enrolment;
 mod hands;
 mod identities;
 mod people;
+mod push;
 mod users;
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -189,6 +190,7 @@ pub fn router(context: Shared) -> Router {
         .merge(declared::routes())
         .merge(enrolment::routes())
         .merge(people::routes())
+        .merge(push::routes())
         .merge(hands::routes())
         .merge(identities::routes())
         .merge(users::routes());

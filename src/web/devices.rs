@@ -1,8 +1,8 @@
-//! The device listener: `PUT /checkin`, `PUT /mdm` (Apple: Check-in, Commands) and `/scep`; and, for people, the pages of
-//! [`enrolment`].
+//! The device listener: `PUT /checkin`, `PUT /mdm` (Apple: Check-in, Commands), `/scep` and `/acme`; and, for people, the pages
+//! of [`enrolment`].
 //!
 //! A message proves who sent it by its `Mdm-Signature`, or by the TLS client certificate of the connection on which it
-//! came; if it brings both, both must be the same. No answer makes a device drop its enrolment ([`dismissal`]): what
+//! came (of that to a proxy that the settings trust: [`proxied`]); if it brings both, both must be the same. No answer makes a device drop its enrolment ([`dismissal`]): what
 //! cannot be accepted is 400, trouble of ours is 500 or 503.
 
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use serde::Deserialize;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::caller::Caller;
-use super::dismissal;
 use super::enrolment;
 use super::refusals::Refusals;
 use super::request::{Received, Room, in_time};
+use super::{dismissal, proxied};
 use crate::mdm::checkin::Checkin;
 use crate::mdm::identity::scep;
 use crate::mdm::identity::signature::{SignerCertificate, verify_message};
@@ -56,7 +56,9 @@ struct Door {
 pub fn router(context: Shared) -> Router {
     let limit = (context.clock.clone(), context.config().devices.request_timeout);
     let door = Door { room: Room::default(), refusals: Arc::new(Refusals::new(context.clock.clone())), context };
+    let acme = super::acme::router(door.context.clone(), door.room.clone(), door.refusals.clone());
     Router::new()
+        .merge(acme)
         .route("/checkin", put(check_in))
         .route("/mdm", put(command))
         .route("/scep", get(scep_get).post(scep_post))
@@ -77,7 +79,13 @@ struct Message {
 /// the body is read.
 async fn message(door: &Door, name: &str, request: Request, limit: usize) -> Result<Message, Response> {
     let caller: Option<Caller> = request.extensions().get().cloned();
-    let certificate = caller.and_then(|caller| caller.certificate);
+    let devices = &door.context.config().devices;
+    let told =
+        caller.as_ref().filter(|caller| caller.address.is_some_and(|from| devices.trusted_proxies.contains(&from)));
+    // What anybody else says in this header is nobody's word.
+    let told = told.and(request.headers().get(devices.client_certificate_header.as_str()));
+    let told = told.and_then(|value| value.to_str().ok()).and_then(proxied::certificate);
+    let certificate = told.map(Arc::new).or_else(|| caller.and_then(|caller| caller.certificate));
     let (parts, body) = request.into_parts();
     let signature = parts.headers.get("mdm-signature").cloned();
     if signature.is_none() && certificate.is_none() {
@@ -209,7 +217,10 @@ async fn scep_get(State(door): State<Door>, from: From, query: Asked<ScepQuery>)
         Some("GetCACaps") => {
             typed(scep::CAPABILITIES_TYPE, scep::capabilities(accepted_in_scep(context)).as_bytes().to_vec())
         }
-        Some("GetCACert") => typed(scep::CERTIFICATE_TYPE, context.keys.devices.certificate_der().to_vec()),
+        Some("GetCACert") => {
+            let name = query.message.as_deref().unwrap_or_default();
+            typed(scep::CERTIFICATE_TYPE, context.keys.devices.named(name).certificate_der().to_vec())
+        }
         Some("PKIOperation") => match query.message.as_deref().and_then(scep::decode_get_message) {
             Some(message) => pki_operation(&door, from, message).await,
             None => refuse(SCEP, "its message is no base64"),

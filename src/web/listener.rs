@@ -75,7 +75,8 @@ pub async fn serve_tls(listener: TcpListener, tls: Arc<ArcSwap<TlsConfigs>>, rou
             if let Ok(Some(stream)) = limits.clock.timeout(DAWDLE, handshake(stream, &tls, &turns)).await {
                 let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                 let certificate = certificate.map(|der| Arc::new(SignerCertificate::new(der.to_vec())));
-                serve(stream, Caller { neighbour, certificate }, router, &limits).await;
+                let address = Some(address.ip().to_canonical());
+                serve(stream, Caller { neighbour, address, certificate }, router, &limits).await;
             }
             drop((seat, place));
         });
@@ -93,7 +94,8 @@ pub async fn serve_plain(listener: TcpListener, router: Router, limits: Limits) 
         let _ = stream.set_nodelay(true);
         let (router, limits) = (router.clone(), limits.clone());
         open.spawn(async move {
-            serve(stream, Caller { neighbour: address.ip().into(), certificate: None }, router, &limits).await;
+            let caller = Caller { neighbour: address.ip().into(), address: Some(address.ip()), certificate: None };
+            serve(stream, caller, router, &limits).await;
             drop(place);
         });
     }

@@ -11,6 +11,7 @@
 //! - [`dismissal`]: what no answer to a device may do.
 //! - [`tls`]: the device listener's certificate.
 
+mod acme;
 pub mod caller;
 pub mod client_certificates;
 pub mod control;
@@ -19,6 +20,7 @@ pub mod dismissal;
 pub mod enrolment;
 pub mod listener;
 pub mod notifications;
+mod proxied;
 pub mod refusals;
 pub mod request;
 pub mod tls;

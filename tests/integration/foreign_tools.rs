@@ -24,7 +24,7 @@ const EVERY_CAPABILITY: &str = "AES\nDES3\nSHA-1\nSHA-224\nSHA-256\nSHA-384\nSHA
 const UDID: &str = "00008103-000A1B2C3D4E5F60";
 
 /// The device listener's own routes on plain HTTP, for tools that cannot be told whom to trust.
-async fn plain_door(app: &App) -> String {
+pub async fn plain_door(app: &App) -> String {
     use axum::extract::Request;
     use axum::response::IntoResponse;
     use tower::ServiceExt;
@@ -100,7 +100,7 @@ async fn fetch_identity(door: &str, folder: &Path, challenge: &str) -> Result<()
 }
 
 /// Signs a message with openssl as `flags` say and puts it; status and body of the answer.
-async fn put(door: &str, path: &str, folder: &Path, flags: &str, message: &str) -> (u16, Vec<u8>) {
+pub async fn put(door: &str, path: &str, folder: &Path, flags: &str, message: &str) -> (u16, Vec<u8>) {
     let message = format!("<?xml version=\"1.0\"?><plist version=\"1.0\"><dict>{message}</dict></plist>");
     let folder = folder.display();
     let signature = done(
@@ -193,4 +193,47 @@ async fn strongswan_and_openssl_enrol_and_work_the_queue() {
     done("openssl", own, Vec::new()).await;
     assert_eq!(put(&door, "/mdm", again.path(), "-md sha256", &idle).await.0, 400);
     assert_eq!(put(&door, "/checkin", again.path(), "-md sha256", &authenticate).await.0, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_is_let_in_with_a_client_certificate_under_the_second_name() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let edit = |text: String| {
+        let text = in_devices(text, &format!("client-certificate-name = \"{SECOND_NAME}\""));
+        text.replace("[enrolment]\n", "[enrolment]\nproof = \"client-certificate\"\nsign-profiles = false\n")
+    };
+    let app = App::start_with(Clock::real(), &[], edit).await;
+    let made = enrol::make_profile(&app.context, EnrolRequest::default(), "test").await.unwrap();
+    let profile = Value::from_reader_xml(&*STANDARD.decode(made.profile).unwrap()).unwrap();
+    let text = |key: &str| find(&profile, key).and_then(Value::as_string).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::fs::write(path.join("ca.pem"), app.context.keys.devices.to_pem().0).unwrap();
+    std::fs::write(path.join("server.pem"), app.context.keys.server.to_pem().0).unwrap();
+    fetch_identity(&plain_door(&app).await, path, text("Challenge")).await.unwrap();
+    let port = app.address.port();
+    let ask = async |url: &str, with_certificate: bool, message: &str| {
+        let message = format!("<?xml version=\"1.0\"?><plist version=\"1.0\"><dict>{message}</dict></plist>");
+        std::fs::write(path.join("message"), message).unwrap();
+        let folder = path.display();
+        let identity = format!(" --cert {folder}/cert.pem --key {folder}/key.pem");
+        let arguments = format!(
+            "-sS -o {folder}/answer -w %{{http_code}} --resolve {SECOND_NAME}:{port}:127.0.0.1 --cacert {folder}/server.pem -X PUT \
+             --data-binary @{folder}/message {url}{}",
+            if with_certificate { identity.as_str() } else { "" }
+        );
+        String::from_utf8(done("curl", arguments, Vec::new()).await).unwrap()
+    };
+    let who = format!("<key>UDID</key><string>{UDID}</string><key>Topic</key><string>{}</string>", text("Topic"));
+    let authenticate = format!("<key>MessageType</key><string>Authenticate</string>{who}");
+    let update = format!(
+        "<key>MessageType</key><string>TokenUpdate</string>{who}<key>PushMagic</key><string>magic</string><key>Token</key>\
+         <data>AAEC</data>"
+    );
+    let idle = format!("<key>Status</key><string>Idle</string><key>UDID</key><string>{UDID}</string>");
+    assert_eq!(ask(text("CheckInURL"), true, &authenticate).await, "200");
+    assert_eq!(ask(text("CheckInURL"), true, &update).await, "200");
+    assert_eq!(ask(text("ServerURL"), true, &idle).await, "200");
+    assert!(std::fs::read_to_string(path.join("answer")).unwrap().contains("RequestType"));
+    assert_eq!(ask(text("ServerURL"), false, &idle).await, "421", "without its certificate nobody is let in");
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod acme;
 mod apple_trouble;
 mod bad_input;
 mod browser;
@@ -39,6 +40,7 @@ mod packing;
 mod people;
 mod proofs;
 mod proxy;
+mod push_certificate;
 mod redaction;
 mod renewal;
 mod restored;

@@ -94,7 +94,7 @@ async fn put(app: &App, folder: &Path, path: &str, proof: Proof<'_>, message: &s
     if let Some(name) = proof.connected_as {
         let der = CertificateDer::from_pem_file(folder.join(format!("{name}.pem"))).unwrap();
         let certificate = Some(Arc::new(SignerCertificate::new(der.to_vec())));
-        request = request.extension(Caller { neighbour: [192, 0, 2, 1].into(), certificate });
+        request = request.extension(Caller { neighbour: [192, 0, 2, 1].into(), address: None, certificate });
     }
     let request = request.body(Body::from(message)).unwrap();
     router(app.context.clone()).oneshot(request).await.unwrap().status().as_u16()
@@ -151,4 +151,33 @@ async fn an_identity_of_the_site_enrols_only_with_the_reference_of_an_open_enrol
     assert_eq!(put(&app, path, "/mdm", both("one", "one"), idle).await, 200);
     assert_eq!(put(&app, path, "/mdm", both("one", "two"), idle).await, 400, "two proofs that differ");
     assert_eq!(put(&app, path, "/mdm", Proof::default(), idle).await, 400);
+}
+
+#[test]
+fn section_3_2_a_trusted_proxys_word_counts_and_nobody_elses() {
+    story(|clock| async move {
+        let edit = |text| in_devices(text, "trusted-proxies = [\"192.0.2.10\"]");
+        let app = App::start_with(clock, &[], edit).await;
+        app.enrol(devices(1, 3)).await;
+        let of = |number| {
+            let spec = sandbox::device::DeviceSpec::nth(3, number);
+            let identity = app.fleet.device(&spec.serial).unwrap().identity().unwrap();
+            (spec.udid, format!(":{}:", STANDARD.encode(identity)))
+        };
+        let idle = async |from: [u8; 4], udid: &str, header: &str| {
+            let message = format!(
+                "<?xml version=\"1.0\"?><plist version=\"1.0\"><dict><key>Status</key><string>Idle</string><key>UDID</key>\
+                 <string>{udid}</string></dict></plist>"
+            );
+            let caller = Caller { neighbour: from.into(), address: Some(from.into()), certificate: None };
+            let request =
+                Request::put("/mdm").header("client-cert", header).extension(caller).body(Body::from(message));
+            router(app.context.clone()).oneshot(request.unwrap()).await.unwrap().status().as_u16()
+        };
+        let ((one, its), (_, others)) = (of(1), of(2));
+        assert_eq!(idle([192, 0, 2, 10], &one, &its).await, 200);
+        assert_eq!(idle([192, 0, 2, 11], &one, &its).await, 400, "not a proxy of ours");
+        assert_eq!(idle([192, 0, 2, 10], &one, &others).await, 400, "another device's");
+        assert_eq!(idle([192, 0, 2, 10], &one, "nonsense").await, 400);
+    });
 }

@@ -1,11 +1,13 @@
 //! Identities come to an end, and devices must not be lost by it: renewal through the channel, in every order in which a device
-//! may answer, too late, after a restored backup, and revocation.
+//! may answer, too late, after a restored backup; revocation; and another authority that takes over.
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use sandbox::device::{DeviceSpec, Renewal};
 use vppd::operations::view::*;
-use vppd::operations::{alerts, identities};
+use vppd::operations::{alerts, authorities, enrol, identities};
 
 use crate::support::*;
 
@@ -200,5 +202,46 @@ fn a_revoked_identity_is_good_for_nothing_and_throws_nobody_out() {
         app.wait(minutes(30)).await;
         assert_eq!(app.installed(APP).len(), 2);
         assert_eq!(states(&app).await, [IdentityState::Good; 2]);
+    });
+}
+
+#[test]
+fn section_3_5_another_device_authority_takes_over_and_no_device_is_lost() {
+    story(|clock| async move {
+        let by_tls = |text: String| {
+            let name = format!("client-certificate-name = \"{SECOND_NAME}\"");
+            short(in_devices(text, &name)).replace("[enrolment]\n", "[enrolment]\nproof = \"client-certificate\"\n")
+        };
+        let mut app = App::start_with(clock, &[(APP, 9)], by_tls).await;
+        app.add_token("Leeds", false).await.unwrap();
+        app.enrol(devices(1, 3)).await;
+        let waiting = enrol::make_profile(&app.context, EnrolRequest::default(), "test").await.unwrap();
+        let listed = authorities::renew(&app.context, "test").await.unwrap();
+        assert_eq!(
+            listed.iter().map(|it| (it.present, it.signs_profiles)).collect::<Vec<_>>(),
+            [(true, false), (false, true)]
+        );
+        // A profile that was handed out before names the former one.
+        let profile = STANDARD.decode(waiting.profile).unwrap();
+        let failures = app.fleet.enrol(&profile, devices(3, 4), 1, |_| ()).await;
+        assert!(failures.is_empty(), "{failures:?}");
+        app.enrol(devices(4, 5)).await;
+        let serials: Vec<String> = (1..5).map(|number| DeviceSpec::nth(3, number).serial).collect();
+        let by_the_new = |app: &App| {
+            let present = app.context.keys.devices.present();
+            let now = app.clock.now();
+            let is_its = |serial: &String| present.verify_issued(&identity(app, serial), now, Duration::ZERO).is_ok();
+            serials.iter().map(is_its).collect::<Vec<_>>()
+        };
+        assert_eq!(by_the_new(&app), [false, false, false, true]);
+        app.restart().await;
+        assert_eq!(authorities::list(&app.context), listed, "both are kept");
+        app.deploy(APP, "all-devices", PurposeView::Required).await;
+        app.wait(minutes(30)).await;
+        assert_eq!(app.installed(APP).len(), 4);
+        app.wait(days(5)).await;
+        assert_eq!(by_the_new(&app), [true; 4], "each in its time");
+        assert_eq!(states(&app).await, [IdentityState::Good; 4]);
+        app.assert_clean();
     });
 }

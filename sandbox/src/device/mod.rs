@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod apps;
+pub mod attestation;
 pub mod ber;
 pub mod certificate;
 pub mod cms;

@@ -8,6 +8,8 @@ mod device;
 mod root;
 mod server;
 
+pub use root::certificate_pem;
+
 pub use device::{DeviceAuthority, IdentitySubject, IssuedIdentity};
 pub use server::{ServerAuthority, ServerCertificate};
 

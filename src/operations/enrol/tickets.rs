@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{calls, closed, encode, hash, organisation, ready};
 use crate::clock::after;
+use crate::config::AcmeUse;
 use crate::entropy::Entropy;
 use crate::mdm::identity::profile_signature::sign_profile;
 use crate::mdm::profile::{Anchor, trust_profile};
@@ -106,7 +107,8 @@ pub async fn profile(context: &Shared, ticket: &Ticket) -> Result<Option<Vec<u8>
     let Some(profile) = read.await? else { return Ok(None) };
     let push = ready(context)?;
     let calls = calls(context, &profile.reference);
-    let (bytes, _) = encode(context, &profile.reference, ticket.challenge(), push.topic(), &calls)?;
+    let always = context.config().identity.acme.usage == AcmeUse::Always;
+    let (bytes, _) = encode(context, &profile.reference, ticket.challenge(), push.topic(), &calls, always)?;
     let url = context.config().devices.url.clone();
     let kept = context.store.write(move |w| -> Result<(), StoreError> {
         identities::keep_calls(w, profile.id, &calls)?;

@@ -18,6 +18,17 @@ pub struct IdentityView {
     pub asked_at: Option<Timestamp>,
 }
 
+/// `GET /v1/authorities`: what gives identities, and gave them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorityView {
+    /// The beginning of its fingerprint.
+    pub name: String,
+    /// It gives identities today.
+    pub present: bool,
+    pub signs_profiles: bool,
+    pub expires_at: Timestamp,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IdentityState {

@@ -134,9 +134,8 @@ impl Handset {
                     session = None;
                 }
                 Some(AfterAnswer::CheckIn(enrolled)) => {
-                    if self.introduce(&enrolled, false).await.is_err() {
-                        self.lock().counters.failures += 1;
-                    }
+                    let introduced = self.introduce(&enrolled, false).await;
+                    self.lock().counters.failures += u64::from(introduced.is_err());
                 }
                 None => {}
             }

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::rsa::{Pkcs1PrivateDecryptingKey, PrivateDecryptingKey};
 use jiff::Timestamp;
-use rcgen::{ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, RsaKeySize};
+use rcgen::{ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PublicKeyData, RsaKeySize};
 use secrecy::SecretString;
 use x509_parser::certificate::X509Certificate;
 
@@ -84,6 +84,11 @@ impl DeviceAuthority {
         &self.root.certificate
     }
 
+    /// When it ends, and with it everything that it has issued.
+    pub fn not_after(&self) -> Timestamp {
+        certificate::not_after(&self.root.certificate).unwrap_or(Timestamp::MIN)
+    }
+
     /// SHA-256 over the certificate (SCEP payload: `CAFingerprint`).
     pub fn fingerprint(&self) -> [u8; 32] {
         certificate::fingerprint(&self.root.certificate)
@@ -91,7 +96,7 @@ impl DeviceAuthority {
 
     /// Issues an identity over a public key (DER SubjectPublicKeyInfo, RSA or EC), returning the certificate in DER.
     ///
-    /// For TLS client authentication, digitalSignature and keyEncipherment. Nothing else of the request is taken over.
+    /// For TLS client authentication, digitalSignature and, with RSA, keyEncipherment. Nothing else of the request is taken over.
     pub fn issue(
         &self,
         spki_der: &[u8],
@@ -108,7 +113,11 @@ impl DeviceAuthority {
         params.serial_number = Some(serial.to_vec().into());
         // "Explicit" also writes the subject key identifier.
         params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        // EC keys only sign.
+        params.key_usages = match key.algorithm() == &rcgen::PKCS_RSA_SHA256 {
+            true => vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment],
+            false => vec![KeyUsagePurpose::DigitalSignature],
+        };
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         Ok(params.signed_by(&key, &self.root.issuer).map_err(issue)?.der().to_vec())
     }

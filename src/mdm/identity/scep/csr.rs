@@ -13,7 +13,7 @@ const CHALLENGE_PASSWORD: [u32; 7] = [1, 2, 840, 113_549, 1, 9, 7];
 
 /// A certificate request that its own key has signed.
 pub struct CertificateRequest {
-    /// DER SubjectPublicKeyInfo, RSA of at least 2048 bits.
+    /// DER SubjectPublicKeyInfo: RSA of at least 2048 bits, or as [`CertificateRequest::parse_of_hardware`] says.
     pub spki_der: Vec<u8>,
     /// The challengePassword, if there is one.
     pub challenge: Option<SecretString>,
@@ -22,12 +22,26 @@ pub struct CertificateRequest {
 impl CertificateRequest {
     /// Reads a request and verifies that the key in it signed it.
     pub fn parse(bytes: &[u8]) -> Result<CertificateRequest, CmsError> {
+        let is_good =
+            |key: &PublicKey<'_>| matches!(key, PublicKey::RSA(rsa) if (2048..=8192).contains(&rsa.key_size()));
+        CertificateRequest::parse_with(bytes, is_good)
+    }
+
+    /// The same for a key that secure hardware made: EC, P-256 or P-384.
+    pub fn parse_of_hardware(bytes: &[u8]) -> Result<CertificateRequest, CmsError> {
+        CertificateRequest::parse_with(
+            bytes,
+            |key| matches!(key, PublicKey::EC(point) if [256, 384].contains(&point.key_size())),
+        )
+    }
+
+    fn parse_with(bytes: &[u8], is_good: impl FnOnce(&PublicKey<'_>) -> bool) -> Result<CertificateRequest, CmsError> {
         let request: Signed = wire::decode(bytes, "certificate request")?;
         let info: RequestInfo = wire::decode(request.to_be_signed.as_bytes(), "certificate request")?;
         let spki_der = info.public_key.as_bytes().to_vec();
         let (_, key) =
             SubjectPublicKeyInfo::from_der(&spki_der).map_err(|_| CmsError::Malformed("certificate request"))?;
-        if !matches!(key.parsed(), Ok(PublicKey::RSA(rsa)) if (2048..=8192).contains(&rsa.key_size())) {
+        if !key.parsed().is_ok_and(|key| is_good(&key)) {
             return Err(CmsError::WeakKey);
         }
         let signature = request.signature().ok_or(CmsError::Malformed("signature of the certificate request"))?;
