@@ -2,7 +2,7 @@
 //! of [`enrolment`].
 //!
 //! A message proves who sent it by its `Mdm-Signature`, or by the TLS client certificate of the connection on which it
-//! came (of that to a proxy that the settings trust: [`proxied`]); if it brings both, both must be the same. No answer makes a device drop its enrolment ([`dismissal`]): what
+//! came (of that to a proxy that the settings trust: `proxied`); if it brings both, both must be the same. No answer makes a device drop its enrolment ([`dismissal`]): what
 //! cannot be accepted is 400, trouble of ours is 500 or 503.
 
 use std::sync::Arc;
