@@ -95,8 +95,8 @@ pub async fn order(context: &Shared, account: String, identifiers: &[(String, St
             let Some(profile) = enrolments::profile_by_challenge(w, &identifier)? else {
                 return refused("this identifier was never given out");
             };
-            if profile.expires_at <= now || profile.uses_left == 0 {
-                return refused("its profile has expired, or was used as often as it may");
+            if let Some(why) = enrol::closed(w, &profile, now)? {
+                return refused(why);
             }
             if acme::count(w, profile.id)? >= profile.uses.saturating_add(MORE_ORDERS) {
                 return refused("there are too many orders for this profile");

@@ -10,8 +10,6 @@ pub mod tickets;
 
 use std::sync::Arc;
 
-use std::sync::Arc;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};

@@ -199,7 +199,7 @@ async fn open(door: &Door, from: &From, path: &str, body: Body, new: bool) -> Re
         return Err(StatusCode::NOT_FOUND.into_response());
     }
     let neighbour = from.as_ref().map(|Extension(caller)| caller.neighbour);
-    if let Some(seconds) = neighbour.and_then(|neighbour| door.refusals.rest(neighbour)) {
+    if let Some(seconds) = neighbour.and_then(|neighbour| door.refusals.rest(&neighbour)) {
         return Err((StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())]).into_response());
     }
     let opened = read(door, path, body, new).await;

@@ -166,7 +166,7 @@ async fn strongswan_and_openssl_enrol_and_work_the_queue() {
     assert_eq!(put(&door, "/checkin", path, "-md sha256 -stream", &token_update).await, (200, Vec::new()));
     let mut names = Vec::new();
     let mut message = idle.clone();
-    for flags in ["-md sha1 -stream", "-md sha256", "-md sha512 -stream"] {
+    for flags in ["-md sha1 -stream", "-md sha256", "-md sha512 -stream", "-md sha256 -stream"] {
         let (status, body) = put(&door, "/mdm", path, flags, &message).await;
         assert_eq!(status, 200);
         if body.is_empty() {
@@ -181,7 +181,7 @@ async fn strongswan_and_openssl_enrol_and_work_the_queue() {
         );
     }
     names.sort();
-    assert_eq!(names, ["DeviceInformation", "ManagedApplicationList"]);
+    assert_eq!(names, ["DeviceInformation", "InstalledApplicationList", "ManagedApplicationList"]);
     let device = look::device(&app.context, "QX7T2M9K2P".into()).await.unwrap().device;
     assert_eq!((device.state, device.supervised, device.queue), (DeviceState::Enrolled, Some(true), 0));
 

@@ -159,7 +159,7 @@ pub fn trust(context: &Shared) -> Result<Option<Vec<u8>>, OperationError> {
     let config = context.config();
     let plain = trust_profile(config.devices.host(), &organisation(context), &anchors, context.entropy.uuid());
     Ok(Some(match config.enrolment.sign_profiles {
-        true => sign_profile(&plain, &context.keys.devices)?,
+        true => sign_profile(&plain, &context.keys.devices.signer(context.clock.now()))?,
         false => plain,
     }))
 }
