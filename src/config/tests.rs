@@ -69,6 +69,7 @@ fn what_the_shipped_file_calls_not_set_are_the_files_that_can_be_named_and_a_few
         "#directory = ",
         "#file = ",
         "#client-certificate-name = ",
+        "#trusted-proxies = ",
         "#proxy = ",
         "#proxy-user = ",
         "#no-proxy = ",

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Extension, Router};
@@ -89,7 +90,7 @@ async fn message(door: &Door, name: &str, request: Request, limit: usize) -> Res
     let (parts, body) = request.into_parts();
     let signature = parts.headers.get("mdm-signature").cloned();
     if signature.is_none() && certificate.is_none() {
-        return Err(unproved(door, name, &parts.headers));
+        return Err(unproved(door, name, &parts));
     }
     let body = read(door, name, body, limit).await?;
     let signed = signature.map(|signature| {
@@ -103,15 +104,17 @@ async fn message(door: &Door, name: &str, request: Request, limit: usize) -> Res
         }
         (Ok(Some(signer)), _) => signer,
         (Ok(None), Some(certificate)) => certificate.as_ref().clone(),
-        (Ok(None), None) => return Err(unproved(door, name, &parts.headers)),
+        (Ok(None), None) => return Err(unproved(door, name, &parts)),
     };
     Ok(Message { body, signer })
 }
 
 /// The answer to a message without proof. On a connection that was opened for another name no certificate was asked for;
 /// 421 makes the client open a new one.
-fn unproved(door: &Door, name: &str, headers: &HeaderMap) -> Response {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+fn unproved(door: &Door, name: &str, parts: &Parts) -> Response {
+    // HTTP/2 names the host in the address of the request.
+    let named = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = parts.uri.host().or(named).unwrap_or_default();
     let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
     if door.context.config().devices.client_certificate_name.as_ref() == Some(&host) {
         log::warn!("a message to {name} was refused: it is not signed, and its connection shows no client certificate");
