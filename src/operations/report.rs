@@ -7,13 +7,10 @@
 
 mod installs;
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::checkin::{self, Answer};
 use super::device_index::Pinned;
-use super::locations::Workers;
 use super::pause::HELD_BACK;
 use super::{OperationError, Shared, declarations, inventory, notify_after, renewal};
 use crate::licensing::progress::{Fact, Meaning, Patience, Word, advance};
@@ -65,11 +62,10 @@ pub async fn handle(context: &Shared, report: Report, signer: &SignerCertificate
     let (index, patience, shared) = (context.index.clone(), context.patience(), context.clone());
     let fresh = context.entropy.uuid().to_string();
     let (plan_now, wake_now) = (context.plan_now.clone(), context.wake_now.clone());
-    let workers = context.workers.clone();
     let next = context
         .store
         .write(move |w| -> Result<_, OperationError> {
-            if take_result(&shared, w, id, &report, fresh, &patience, &workers, now)? {
+            if take_result(&shared, w, id, &report, fresh, &patience, now)? {
                 notify_after(w, &plan_now);
             }
             let next = next_command(&shared, w, id, &mut cycle, now)?;
@@ -158,7 +154,6 @@ fn take_result(
     report: &Report,
     fresh: CommandUuid,
     patience: &Patience,
-    workers: &Arc<Workers>,
     now: Timestamp,
 ) -> Result<bool, OperationError> {
     let udid = report.enrollment.device.as_str();
@@ -206,7 +201,7 @@ fn take_result(
     }
     let patience = &declarations::patience_with(w, id, patience)?;
     match command.request_type.as_str() {
-        "InstallApplication" => took_install(w, &command, report, &error, patience, workers, now)?,
+        "InstallApplication" => took_install(w, &command, report, &error, patience, &context.workers, now)?,
         "DeclarativeManagement" => declarations::answered(w, id, &report.status, patience, now)?,
         "RemoveApplication" => took_remove(w, &command, report, &error, patience, now)?,
         "ManagedApplicationList" => took_list(w, id, report, &error, patience, now)?,
