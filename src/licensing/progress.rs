@@ -147,6 +147,8 @@ pub struct Patience {
     pub stuck_after: Duration,
     /// How long a device may ask its person, or put a command off.
     pub person_after: Duration,
+    /// How long a new device may take to tell what it can, before its apps come by command.
+    pub tells_within: Duration,
 }
 
 impl Patience {

@@ -30,9 +30,6 @@ use crate::store::deployments::Terms;
 use crate::store::devices::Device;
 use crate::store::{Write, commands, deployments, pairs};
 
-/// How long a new device may take to tell what it can, before its apps come by command.
-const TELLS_WITHIN: Duration = Duration::from_secs(15 * 60);
-
 /// Pauses between looks at an app of which the device tells by itself.
 const LOOKS: [Duration; 3] = [Duration::from_secs(3600), Duration::from_secs(6 * 3600), Duration::from_secs(24 * 3600)];
 
@@ -137,6 +134,7 @@ fn way(
     by_user: bool,
     system: &System,
     declaring: Option<&Declaring>,
+    tells_within: Duration,
     now: Timestamp,
 ) -> Result<Way, OperationError> {
     let Some(declaring) = declaring.filter(|_| terms.delivery != Delivery::Command) else { return Ok(Way::Command) };
@@ -148,7 +146,7 @@ fn way(
         (State::Refused, _) => Way::Command,
         (_, Some(known)) if known.manages_apps() => Way::Declared,
         (_, Some(_)) => Way::Command,
-        (_, None) if after(declaring.since, TELLS_WITHIN) > now => Way::Wait,
+        (_, None) if after(declaring.since, tells_within) > now => Way::Wait,
         (_, None) => Way::Command,
     })
 }
@@ -178,6 +176,7 @@ pub(super) fn install(
     pair: &mut pairs::Pair,
     wish: &Wish,
     uuid: &str,
+    patience: &Patience,
     now: Timestamp,
 ) -> Result<Way, OperationError> {
     let terms = wish.deployment.map(|id| deployments::by_id(w, id)).transpose()?.flatten();
@@ -187,7 +186,7 @@ pub(super) fn install(
     let way = match &known {
         // Whatever the deployment says now: what was declared once stays so.
         Some(app) if app.withdrawn_at.is_none() => Way::Declared,
-        _ => way(&terms, wish.by_user, &system(device), declaring.as_ref(), now)?,
+        _ => way(&terms, wish.by_user, &system(device), declaring.as_ref(), patience.tells_within, now)?,
     };
     match way {
         Way::Wait => {}

@@ -157,6 +157,8 @@ impl Context {
             max_attempts: config.planner.max_attempts,
             stuck_after: config.planner.stuck_after,
             person_after: config.planner.unanswered_after,
+            // Half a minute: it is awake when it enrols, and answers in seconds.
+            tells_within: config.planner.settle * 60,
         }
     }
 

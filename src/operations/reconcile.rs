@@ -192,13 +192,16 @@ pub async fn reconcile(context: &Shared, reconciler: &mut Reconciler) -> Result<
     let names = current.names();
     safety::screen(context, &mut actions, names.snapshot, &mut net).await?;
     mark_waiting(context, names, &actions);
+    let mut again_at = None;
     if !paused {
         record_adoptions(context, names, &actions).await?;
         record_leaving(context, names, &actions).await?;
         for action in &actions.licences {
             record_licences(context, names, action).await?;
         }
-        let mut queued = declarations::settle::settle(context, names).await?;
+        let settled = declarations::settle::settle(context, names).await?;
+        let mut queued = settled.wake;
+        again_at = settled.plan_again_at;
         let terms = AppTerms::load(context).await?;
         for chunk in actions.commands.chunks(CHUNK) {
             queued |= record_commands(context, names, &terms, chunk).await?;
@@ -209,7 +212,7 @@ pub async fn reconcile(context: &Shared, reconciler: &mut Reconciler) -> Result<
         }
     }
     reconciler.0 = Some(current);
-    Ok(actions.next_due.filter(|_| !paused).into_iter().chain(released).min())
+    Ok(actions.next_due.filter(|_| !paused).into_iter().chain(released).chain(again_at).min())
 }
 
 /// Tells the workers of locations that own what somebody waits for: they look at Apple's counts more often.
@@ -465,7 +468,7 @@ fn record_one(w: &Write<'_>, task: &Task, patience: &Patience, now: Timestamp) -
                 pair.progress.tries = 0;
             }
             let Some(install) = install_command(&device, &task.adam_id, task.terms.clone()) else { return Ok(false) };
-            match declarations::install(w, &device, &mut pair, &task.wish, &task.uuid, now)? {
+            match declarations::install(w, &device, &mut pair, &task.wish, &task.uuid, patience, now)? {
                 Way::Declared => return Ok(true),
                 Way::Wait => return Ok(false),
                 Way::Command => {}

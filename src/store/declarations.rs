@@ -129,6 +129,13 @@ pub fn was_not_asked(connection: &Connection, device: DeviceId) -> Result<Option
     row(connection, not_asked!("AND d.id = ?1"), [device.0], read_not_asked)
 }
 
+/// When, after this moment, the first device was asked that has not told what it can.
+pub fn first_untold(connection: &Connection, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let sql =
+        "SELECT min(since) FROM declaring_device WHERE capabilities IS NULL AND state <> 'refused' AND since > ?1";
+    row(connection, sql, [micros(after)], |row| maybe_time(row.get(0)?)).map(Option::flatten)
+}
+
 /// Devices that have not fetched what they should have, though they were told so before `called`.
 pub fn out_of_step(connection: &Connection, called: Timestamp) -> Result<Vec<DeviceId>, StoreError> {
     let sql = "SELECT device_id FROM declaring_device WHERE state = 'on' AND token <> fetched AND called_at < ?1";

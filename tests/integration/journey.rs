@@ -171,8 +171,8 @@ fn a_device_that_put_everything_off_is_not_pushed_all_night() {
         let app = App::start(clock, &[(READER, 10)]).await;
         app.add_token("Leeds", false).await.unwrap();
         let mut specs = devices(0, 1);
-        // The first command that may be put off is an install; the device then never comes back by itself.
-        specs[0].behaviour.not_now_on = Some(3);
+        // The first command that it puts off is the install; the device then never comes back by itself.
+        specs[0].behaviour.not_now_on = Some(5);
         app.enrol(specs).await;
         app.wait(minutes(5)).await;
         let before = app.sandbox.apns.counters().pushes;

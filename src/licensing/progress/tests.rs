@@ -12,6 +12,7 @@ fn patience() -> Patience {
         max_attempts: 3,
         stuck_after: Duration::from_secs(24 * 3600),
         person_after: Duration::from_secs(14 * 24 * 3600),
+        tells_within: Duration::from_secs(30),
     }
 }
 

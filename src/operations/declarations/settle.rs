@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Way, Wish, changed, declarations, managed_app, put, remove, system, terms_of, way};
+use crate::clock::after;
 use crate::entropy::Entropy;
 use crate::licensing::desired::By;
 use crate::licensing::membership::platform;
@@ -60,9 +61,17 @@ pub(in crate::operations) fn wish(planner: &Planner, product: u32, device: u32) 
     }
 }
 
-/// Makes what is declared agree with the plan: for all devices, or for those that were judged anew. True when a device is to be
-/// woken.
-pub(in crate::operations) async fn settle(context: &Shared, names: Names<'_>) -> Result<bool, OperationError> {
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::operations) struct Settled {
+    /// A device is to be woken.
+    pub wake: bool,
+    /// When devices that were asked what they can have had their time: their apps come by command then.
+    pub plan_again_at: Option<Timestamp>,
+}
+
+/// Makes what is declared agree with the plan: for all devices, or for those that were judged anew.
+pub(in crate::operations) async fn settle(context: &Shared, names: Names<'_>) -> Result<Settled, OperationError> {
     let now = context.clock.now();
     let called = now - SignedDuration::try_from(CALL_AGAIN).unwrap_or_default();
     let judged = names.planner.judged().iter().filter_map(|&place| names.behind.devices[place as usize]);
@@ -118,7 +127,11 @@ pub(in crate::operations) async fn settle(context: &Shared, names: Names<'_>) ->
             })
             .await?;
     }
-    Ok(wake)
+    let tells_within = context.patience().tells_within;
+    let asked = now - SignedDuration::try_from(tells_within).unwrap_or_default();
+    let first = context.store.read(move |c| declarations::first_untold(c, asked)).await?;
+    let plan_again_at = first.map(|since| after(since, tells_within));
+    Ok(Settled { wake, plan_again_at })
 }
 
 /// Where what is declared is not what the plan wants.
@@ -242,8 +255,14 @@ fn make(
             if matches!(change, Change::Move { .. }) {
                 let declaring = declarations::get(w, id)?;
                 let pair = pairs::get(w, id, adam_id)?.filter(|pair| pair.progress.app == App::Installed);
-                let can =
-                    way(&deployment.terms, wish.by_user, &system(device), declaring.as_ref(), now)? == Way::Declared;
+                let can = way(
+                    &deployment.terms,
+                    wish.by_user,
+                    &system(device),
+                    declaring.as_ref(),
+                    patience.tells_within,
+                    now,
+                )? == Way::Declared;
                 if known.is_some() || pair.is_none() || !can {
                     return Ok(false);
                 }

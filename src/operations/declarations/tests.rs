@@ -44,7 +44,11 @@ fn a_deployment_and_a_device_decide_the_way_together() {
         (&auto, false, ios, None, soon, Way::Command),
     ];
     for (number, (terms, by_user, system, declaring, now, expected)) in table.into_iter().enumerate() {
-        assert_eq!(way(terms, by_user, &system, declaring.as_ref(), now).unwrap(), expected, "row {number}");
+        assert_eq!(
+            way(terms, by_user, &system, declaring.as_ref(), Duration::from_secs(30), now).unwrap(),
+            expected,
+            "row {number}"
+        );
     }
 }
 

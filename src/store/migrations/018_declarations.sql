@@ -20,6 +20,8 @@ CREATE TABLE declaring_device (
     told_at INTEGER                      -- when it last reported its status
 ) STRICT;
 
+CREATE INDEX declaring_device_untold ON declaring_device (since) WHERE capabilities IS NULL AND state <> 'refused';
+
 -- Apps that devices get by declaration.
 CREATE TABLE declared_app (
     device_id INTEGER NOT NULL REFERENCES device (id) ON DELETE CASCADE,
